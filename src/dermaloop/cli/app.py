@@ -1,0 +1,69 @@
+"""Entry point of the command line: finds the command's group, turns our errors into one line and an exit status."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from dermaloop import __version__
+from dermaloop.core.errors import DermaloopError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "curate": ("dermaloop.cli.curate", "Import, check, split and report datasets."),
+    "train": ("dermaloop.cli.train", "Train a network by a recipe and package it as a bundle."),
+    "evaluate": ("dermaloop.cli.evaluate", "Measure a bundle on a manifest; write report and JSON."),
+    "classify": ("dermaloop.cli.classify", "Classify pictures of skin lesions."),
+    "bundle": ("dermaloop.cli.bundle", "Show, verify or convert a bundle."),
+    "serve": ("dermaloop.cli.serve", "Serve the web page and the API."),
+}
+"""Command, the module that holds its typer app as `app`, and its line in the help."""
+
+
+class _LazyGroup(TyperGroup):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        command = typer.main.get_command(importlib.import_module(module).app)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"dermaloop {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version.")) -> None:
+    """dermaloop: finds skin cancer in photographs of skin lesions. Decision support for research use."""
+
+
+def main() -> None:
+    """Runs the command line. Exit status: 0 done, 1 an error shown to the user, 2 wrong usage, 130 interrupted."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        app()
+    except DermaloopError as error:
+        console.print(f"Error: {error}", style="red", markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        console.print("Interrupted.", style="yellow")
+        sys.exit(130)
