@@ -1,0 +1,17 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of real images; the test says that it was skipped where there is none."""
+    folder = Path(os.environ.get("DERMALOOP_DATA") or ROOT.parent / "shared" / "data")
+    if not (folder / "ham10000").is_dir():
+        pytest.skip("no real images here: set DERMALOOP_DATA to their folder to run this test")
+    return folder
