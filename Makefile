@@ -1,0 +1,55 @@
+# `make help` lists what there is. Nothing to install by hand beyond Python 3.11 or newer and make.
+
+# .venv holds the base install, without PyTorch, so that the application starts from what a user installs;
+# .venv-dev holds everything, for tests and training. Two environments, so that neither hides the other's lacks.
+BASE := .venv
+DEV := .venv-dev
+DEV_BIN := $(DEV)/bin
+ARGS ?=
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help run base dev test check pytest format bench clean distclean
+
+help:  ## Show this list.
+	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+run: base  ## Set up, then serve the web page on this machine only (ARGS="--port 8001" for options).
+	$(BASE)/bin/dermaloop serve $(ARGS)
+
+base:  ## Set up the base environment (.venv, without PyTorch).
+	@tools/environment.sh $(BASE)
+
+dev:  ## Set up the environment for tests and training (.venv-dev, with PyTorch).
+	@tools/environment.sh $(DEV) dev
+
+# Both halves run even where the first one fails, so that one run shows all there is to mend; pytest comes last.
+test: base dev  ## Set up, then check and run every test, with coverage.
+	@checked=0; tested=0; \
+	$(MAKE) --no-print-directory check || checked=$$?; \
+	$(DEV_BIN)/python -m pytest --cov --cov-report=term:skip-covered --durations=15 $(ARGS) || tested=$$?; \
+	if [ $$checked -ne 0 ]; then echo "make check failed: see above, before the tests" >&2; exit $$checked; fi; \
+	exit $$tested
+
+check: dev  ## Lint, formatting, types and the rules between layers.
+	$(DEV_BIN)/ruff check .
+	$(DEV_BIN)/ruff format --check .
+	$(DEV_BIN)/mypy
+	$(DEV_BIN)/lint-imports
+
+pytest: dev  ## Run the tests (ARGS="tests/core -k manifest" for some of them).
+	$(DEV_BIN)/python -m pytest $(ARGS)
+
+format: dev  ## Format the code and apply the linter's safe corrections.
+	$(DEV_BIN)/ruff check --fix .
+	$(DEV_BIN)/ruff format .
+
+bench: dev  ## Run the benchmarks side by side (needs the real images; minutes).
+	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(DEV_BIN)/python $$script $(ARGS) || exit; done
+
+clean:  ## Remove caches and build products, keep the environments.
+	rm -rf build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean  ## Remove the environments too.
+	rm -rf $(BASE) $(DEV)
