@@ -1,0 +1,118 @@
+"""The dataset recipe: which sources go into a manifest, what each may be used for, and how they are split.
+
+Owns reading and checking the TOML. Every unknown key is refused by name, because a misspelt ratio that is silently
+ignored changes every later result.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dermaloop.core.errors import RecipeError
+from dermaloop.core.manifest import Confirmation, ImageType, Split
+from dermaloop.core.taxonomy import Diagnosis
+from dermaloop.curation.sources import SOURCES, Settings
+
+Use = Literal["split", "train", "external"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Ratios(_Part):
+    """Shares of the images of each stratum; they sum to 1."""
+
+    train: float = Field(default=0.70, ge=0, le=1)
+    validation: float = Field(default=0.08, ge=0, le=1)
+    calibration: float = Field(default=0.07, ge=0, le=1)
+    test: float = Field(default=0.15, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _sum(self) -> Ratios:
+        total = self.train + self.validation + self.calibration + self.test
+        if abs(total - 1) > 1e-6:  # noqa: PLR2004 - rounding of decimal fractions
+            raise ValueError(f"the ratios sum to {total:g}, not to 1")
+        return self
+
+    def by_split(self) -> dict[Split, float]:
+        """The shares by split, in the order in which ties are broken."""
+        return {
+            Split.TRAIN: self.train,
+            Split.TEST: self.test,
+            Split.VALIDATION: self.validation,
+            Split.CALIBRATION: self.calibration,
+        }
+
+
+class SourceRecipe(_Part):
+    """One source of the recipe."""
+
+    importer: str = Field(default="", description="Name in the registry; the source's own name if empty.")
+    folder: str = Field(default="", description="Below the data folder; the source's own name if empty.")
+    use: Use = Field(default="split", description="split: by the ratios; train: only for training; external: held out.")
+    licence: str = ""
+    pixel_aspect: float | None = Field(default=None, gt=0)
+    image_type: ImageType | None = None
+    confirmation: Confirmation = Confirmation.UNKNOWN
+    image_column: str = "image"
+    label_column: str = "label"
+    labels: dict[str, tuple[Diagnosis, ...]] = Field(default_factory=dict)
+
+    def settings(self, name: str) -> Settings:
+        """What the importer is told."""
+        return Settings(name=name, **self.model_dump(exclude={"importer", "folder", "use", "labels"}), labels=self.labels)
+
+
+class Exclusion(_Part):
+    """One image left out by hand, and why."""
+
+    source: str
+    image_id: str
+    reason: str = Field(min_length=3)
+
+
+class Recipe(_Part):
+    """A dataset recipe."""
+
+    seed: int = Field(default=0, ge=0, description="Changes which groups go where; nothing else.")
+    ratios: Ratios = Ratios()
+    sources: dict[str, SourceRecipe] = Field(min_length=1)
+    exclusions: tuple[Exclusion, ...] = ()
+
+    @model_validator(mode="after")
+    def _importers(self) -> Recipe:
+        for name, part in self.sources.items():
+            if (part.importer or name) not in SOURCES:
+                raise ValueError(f"source {name!r}: there is no importer {part.importer or name!r}; known: {', '.join(SOURCES)}")
+        return self
+
+    def uses(self) -> dict[str, Use]:
+        """What each source may be used for."""
+        return {name: part.use for name, part in self.sources.items()}
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Reads a dataset recipe.
+
+    Raises:
+        RecipeError: The file is missing, is no TOML, or has an unknown key or a value out of range.
+    """
+    try:
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RecipeError("there is no such recipe", where=str(path), way_out="Start from recipes/curation.toml.") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"this is not a readable TOML file ({error})", where=str(path), way_out="Correct it.") from error
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise RecipeError(
+            f"{key + ': ' if key else ''}{first['msg']}", where=str(path), way_out="See docs/curation.md for the keys."
+        ) from error

@@ -1,0 +1,79 @@
+"""PAD-UFES-20: smartphone close-ups of six diagnoses from Espírito Santo, Brazil.
+
+Every cancer in it was confirmed by biopsy; whatever was not biopsied was diagnosed by a group of dermatologists in
+consensus. SCC includes Bowen's disease. Source: Pacheco et al. 2020, Data in Brief 32:106221,
+doi:10.1016/j.dib.2020.106221; data doi:10.17632/zr7vgbcyr2.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from dermaloop.core.errors import ManifestError
+from dermaloop.core.manifest import Confirmation, ImageType, ManifestRow
+from dermaloop.core.taxonomy import Diagnosis
+from dermaloop.curation.sources.reading import (
+    Images, Notes, Settings, Source, age, csv_rows, flag, is_unknown, lookup, sex,
+)  # fmt: skip
+
+_DIAGNOSES = {
+    "ACK": Diagnosis.AKIEC, "BCC": Diagnosis.BCC, "MEL": Diagnosis.MEL,
+    "NEV": Diagnosis.NV, "SCC": Diagnosis.SCC, "SEK": Diagnosis.BKL,
+}  # fmt: skip
+_SITES = {
+    "ABDOMEN": "anterior torso", "ARM": "upper extremity", "BACK": "posterior torso", "CHEST": "anterior torso",
+    "EAR": "head/neck", "FACE": "head/neck", "FOOT": "lower extremity", "FOREARM": "upper extremity",
+    "HAND": "upper extremity", "LIP": "head/neck", "NECK": "head/neck", "NOSE": "head/neck", "SCALP": "head/neck",
+    "THIGH": "lower extremity",
+}  # fmt: skip
+_COLUMNS = ("patient_id", "lesion_id", "age", "gender", "fitspatrick", "region", "diagnostic", "img_id", "biopsed")
+_SKIN_TYPES = {str(number): number for number in range(1, 7)} | {f"{number}.0": number for number in range(1, 7)}
+
+
+def read(folder: Path, settings: Settings, notes: Notes) -> Iterator[ManifestRow]:
+    """The rows of a PAD-UFES-20 folder: `metadata.csv` and the pictures below.
+
+    Raises:
+        ManifestError: The table is missing, or a column or value is not PAD-UFES-20's.
+    """
+    images = Images(folder)
+    for place, values in csv_rows(folder / "metadata.csv", _COLUMNS):
+        image_id = Path(values["img_id"]).stem
+        path, reject_reason = images.place(image_id)
+        diagnosis = lookup(_DIAGNOSES, values["diagnostic"], column="diagnostic", place=place)
+        site = _SITES.get(values["region"], "")
+        if not site and not is_unknown(values["region"]):
+            notes.count(settings.name, "region", values["region"])
+        for column in ("patient_id", "lesion_id"):
+            if not values[column]:
+                raise ManifestError("bad_value", f"{column} is empty", where=place, way_out="Download the table again.")
+        biopsied = flag(values["biopsed"], column="biopsed", place=place)
+        yield ManifestRow(
+            image_id=image_id,
+            source=settings.name,
+            path=str(path),
+            pixel_aspect=settings.pixel_aspect or 1.0,
+            lesion_id=f"{settings.name}:{values['patient_id']}:{values['lesion_id']}",
+            patient_id=f"{settings.name}:{values['patient_id']}",
+            diagnosis_term=values["diagnostic"],
+            diagnosis=diagnosis,
+            candidates=diagnosis,
+            confirmation=Confirmation.HISTOPATHOLOGY if biopsied else Confirmation.CONSENSUS,
+            image_type=settings.image_type or ImageType.CLINICAL,
+            age_years=age(values["age"], place=place),
+            sex=sex(values["gender"]),
+            site=site,
+            skin_type=_skin_type(values["fitspatrick"], place),
+            licence=settings.licence or SOURCE.licence,
+            reject_reason=reject_reason,
+        )
+
+
+def _skin_type(value: str, place: str) -> int | None:
+    return None if is_unknown(value) else lookup(_SKIN_TYPES, value, column="fitspatrick", place=place)
+
+
+SOURCE = Source(
+    "pad_ufes_20", "PAD-UFES-20", "metadata.csv and the pictures (images/, or imgs_part_1/ to _3/)", "CC BY 4.0", read
+)
