@@ -12,6 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dermaloop.core.bundle import Gate
+from dermaloop.core.prediction import Reason
+from dermaloop.core.quality import problems
+
 _COMPONENTS = 64
 
 
@@ -53,3 +57,52 @@ def distance(embeddings: NDArray[np.float32], distribution: Mapping[str, NDArray
     nearest = ((projected[:, None] - distribution["class_means"][None]) ** 2).sum(axis=2).min(axis=1)
     result: NDArray[np.float64] = np.sqrt(nearest / basis.shape[1])
     return result
+
+
+class Distribution:
+    """The in-distribution statistics of an opened bundle, ready to measure distances."""
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self._arrays = arrays
+
+    def distance(self, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
+        """See the function `distance`."""
+        return distance(embeddings, self._arrays)
+
+
+def reasons(
+    limits: Gate, *, quality: Mapping[str, float], distance: float, malignant_probability: float
+) -> tuple[Reason, ...]:
+    """Why the model declines to decide on a picture; empty where it does not decline.
+
+    A probability near the operating point is a reason only for a picture that is otherwise accepted: of a picture that
+    the model was never validated on, the probability means nothing, near or far.
+
+    Args:
+        limits: The bundle's gate.
+        quality: Measures by name, as `core.quality.measure_fast` returns them.
+        distance: Feature-space distance.
+        malignant_probability: Calibrated.
+    """
+    found = problems(quality, limits.quality)
+    if not distance <= limits.ood_limit:
+        found.append(
+            Reason(
+                "out_of_distribution",
+                "The picture is unlike the photographs of skin lesions that the model was validated on. "
+                "Take a close-up of one skin lesion that fills a good part of the picture.",
+                distance,
+                limits.ood_limit,
+            )
+        )
+    if not found and limits.ambiguous_low <= malignant_probability < limits.ambiguous_high:
+        low, high = round(100 * limits.ambiguous_low), round(100 * limits.ambiguous_high)
+        found.append(
+            Reason(
+                "ambiguous",
+                f"The probability of malignancy lies between {low} % and {high} %, where the model was too often wrong "
+                "to decide. Let a dermatologist see the lesion.",
+                malignant_probability,
+            )
+        )
+    return tuple(found)

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from dermaloop.core.bundle import MODEL, Bundle
 from dermaloop.core.errors import BundleError
 
-_OUTPUTS = ("logits", "embedding", "activation")
+_EXPORT_AGAIN = "Export the bundle again with this version of dermaloop."
+_ERRORS_ONLY = 3
 
 
 class Outputs(NamedTuple):
@@ -44,42 +45,68 @@ class Session:
     Args:
         bundle: An opened bundle.
         threads: Cores that one run may use; None for all usable ones.
-        spin: Whether idle run-time threads wait busily for the next operator. Faster for one caller, wasteful where
-            decoding needs the same cores.
 
     Raises:
         BundleError: The graph cannot be loaded or does not have the inputs and outputs that a bundle's graph has.
     """
 
-    def __init__(self, bundle: Bundle, *, threads: int | None = None, spin: bool = True) -> None:
-        self.size_px = bundle.spec.size_px
+    def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
+        self._open(bundle.parts[MODEL], bundle.spec.size_px, threads, f"{bundle.identity}, {MODEL}")
+
+    @classmethod
+    def of_model(cls, model: bytes, size_px: int, *, threads: int | None = None) -> Session:
+        """A session on a graph that is not in a bundle yet, as packaging needs it.
+
+        Args:
+            model: The ONNX file's bytes.
+            size_px: Side of the square input.
+            threads: Cores that one run may use; None for all usable ones.
+
+        Raises:
+            BundleError: As the class.
+        """
+        session = cls.__new__(cls)
+        session._open(model, size_px, threads, MODEL)  # noqa: SLF001 - its own class
+        return session
+
+    def _open(self, model: bytes, size_px: int, threads: int | None, where: str) -> None:
+        self.size_px = size_px
         self.threads = threads or usable_cores()
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin and self.threads > 1 else "0")
+        options.log_severity_level = _ERRORS_ONLY
+        # Idle threads wait busily within a run, where the next operator is microseconds away, and sleep after it,
+        # where decoding needs the core.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if self.threads > 1 else "0")
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
-            self._session = ort.InferenceSession(bundle.parts[MODEL], options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the run-time's exceptions share no public base
             raise BundleError(
-                f"the part {MODEL!r} cannot be loaded ({str(error).splitlines()[0]})",
-                where=bundle.identity,
-                way_out="Export the bundle again with this version of dermaloop.",
+                f"the graph cannot be loaded ({_first_line(error)})", where=where, way_out=_EXPORT_AGAIN
             ) from error
-        self._check_contract(bundle)
-
-    def _check_contract(self, bundle: Bundle) -> None:
-        inputs = {node.name: (node.type, node.shape) for node in self._session.get_inputs()}
+        inputs = {node.name: node.type for node in self._session.get_inputs()}
         outputs = {node.name for node in self._session.get_outputs()}
-        if set(inputs) != {"image"} or inputs["image"][0] != "tensor(uint8)" or not set(_OUTPUTS) <= outputs:
+        if inputs != {"image": "tensor(uint8)"} or not set(Outputs._fields) <= outputs:
             raise BundleError(
-                f"the graph takes {sorted(inputs)} and returns {sorted(outputs)}, not a uint8 'image' and {list(_OUTPUTS)}",
-                where=f"{bundle.identity}, {MODEL}",
-                way_out="Export the bundle again with this version of dermaloop.",
+                f"the graph takes {inputs} and returns {sorted(outputs)}, not one uint8 'image' and {Outputs._fields}",
+                where=where,
+                way_out=_EXPORT_AGAIN,
             )
+        try:
+            probe = self.run(np.zeros((1, size_px, size_px, 3), dtype=np.uint8))
+        except Exception as error:
+            raise BundleError(
+                f"the graph does not run on a picture of {size_px} x {size_px} ({_first_line(error)})",
+                where=where,
+                way_out=_EXPORT_AGAIN,
+            ) from error
+        self.shapes: dict[str, tuple[int, ...]] = {
+            name: getattr(probe, name).shape[1:] for name in Outputs._fields
+        }
 
     def run(self, batch: NDArray[np.uint8]) -> Outputs:
         """One forward pass.
@@ -90,5 +117,8 @@ class Session:
         Returns:
             Outputs of N rows each.
         """
-        logits, embedding, activation = self._session.run(_OUTPUTS, {"image": batch})
-        return Outputs(logits, embedding, activation)
+        return Outputs(*self._session.run(Outputs._fields, {"image": batch}))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
