@@ -36,4 +36,5 @@ def probabilities(logits: NDArray[np.float32], calibration: Calibration) -> NDAr
 def malignant_probability(probability: NDArray[np.float64], classes: Sequence[Diagnosis]) -> NDArray[np.float64]:
     """Sum over the classes that count as malignant. `probability` (N, K) → (N,), in [0, 1]."""
     columns = [index for index, diagnosis in enumerate(classes) if diagnosis in MALIGNANT]
-    return np.clip(probability[:, columns].sum(axis=1), 0.0, 1.0)
+    malignant: NDArray[np.float64] = np.clip(probability[:, columns].sum(axis=1), 0.0, 1.0)
+    return malignant

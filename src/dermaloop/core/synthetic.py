@@ -81,10 +81,10 @@ def _distance(rng: np.random.Generator, x: Array, y: Array, *, malignant: bool) 
     radius = np.full_like(x, rng.uniform(0.36, 0.58))
     for order in range(1, 10):
         strength = (0.22 if malignant else 0.06) / order ** (0.7 if malignant else 1.2)
-        radius *= 1 + np.float32(strength * rng.normal()) * np.cos(
-            order * angle + np.float32(rng.uniform(0, 2 * np.pi))
-        )
-    return np.hypot(dx, dy) / np.clip(radius, 0.12, 0.85)
+        amount, phase = np.float32(strength * rng.normal()), np.float32(rng.uniform(0, 2 * np.pi))
+        radius *= 1 + amount * np.cos(order * angle + phase)
+    relative: Array = np.hypot(dx, dy) / np.clip(radius, 0.12, 0.85)
+    return relative
 
 
 def _network(rng: np.random.Generator, x: Array, y: Array, inside: Array) -> Array:
