@@ -7,7 +7,7 @@ trade-off: R x N numbers of memory (in chunks of a few tens of megabytes) agains
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -47,6 +47,30 @@ def resampled_weights(groups: NDArray[np.int64], resamples: int, seed: int = 0) 
         drawn += np.arange(count)[:, None] * n_groups
         counts = np.bincount(drawn.ravel(), minlength=count * n_groups).reshape(count, n_groups)  # (r, G)
         yield counts[:, groups].astype(np.float64)
+
+
+def replicates(
+    groups: NDArray[np.int64], functions: Mapping[str, Callable[[Floats], Floats]], resamples: int, seed: int = 0
+) -> dict[str, tuple[Floats, Floats]]:
+    """Each function on the sample itself and on the same resamples, so that differences between them are paired.
+
+    Args:
+        groups: int64 (N,).
+        functions: By name: weights (r, N) → (r, ...).
+        resamples: How many.
+        seed: Of the resamples.
+
+    Returns:
+        By name: the estimate (...) and the replicates (resamples, ...).
+    """
+    plain = np.ones((1, len(groups)))
+    estimates = {name: function(plain)[0] for name, function in functions.items()}
+    chunks: dict[str, list[Floats]] = {name: [] for name in functions}
+    for weights in resampled_weights(groups, resamples, seed):
+        for name, function in functions.items():
+            chunks[name].append(function(weights))
+    none = {name: np.full((0, *np.shape(estimate)), np.nan) for name, estimate in estimates.items()}
+    return {name: (estimates[name], np.concatenate(parts) if parts else none[name]) for name, parts in chunks.items()}
 
 
 def interval(

@@ -1,16 +1,16 @@
 """Fits the two numbers per class that turn logits into calibrated probabilities.
 
-Owns the fit; applying it is `core.calibrated`'s, so that a bundle needs no SciPy. The trade-off: one temperature and one
-bias per class (bias-corrected temperature scaling) instead of a full matrix or a spline, because a calibration split
-holds a few dozen cases of the rare classes, and because it leaves the order of cases within a class pair nearly alone.
+Owns the fit; applying it is `core.calibrated`'s, so that a bundle needs no SciPy. The trade-off: one temperature and
+one bias per class (bias-corrected temperature scaling) instead of a full matrix or a spline, because a calibration
+split holds a few dozen cases of the rare classes, and because the order of cases between two classes stays untouched.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import logsumexp
+from scipy.optimize import minimize  # type: ignore[import-untyped]
+from scipy.special import logsumexp  # type: ignore[import-untyped]
 
 from dermaloop.core.bundle import Calibration
 from dermaloop.core.errors import ManifestError

@@ -22,7 +22,7 @@ def share(weights: Floats, counted: Bools, among: Bools | None = None) -> Floats
 
 
 def ratio(part: Floats, whole: Floats) -> Floats:
-    """part / whole, NaN where the whole is zero."""
+    """Divides part by whole, NaN where the whole is zero."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), np.nan)
 

@@ -30,7 +30,7 @@ class Band:
 
     Attributes:
         low: From here ...
-        high: ... to here, both included; equal to `low` means never.
+        high: ... up to here, not included; equal to `low` means never.
         alpha: The share of each class's errors that remains, as used (see `ambiguous_band`).
         share: Of the rows it was fitted on, how many fall in the band.
         n_malignant: Rows behind `low`.
@@ -143,7 +143,9 @@ def ambiguous_band(
     for level in (*np.arange(alpha, 1.0, 0.02), 1.0):
         low = min(threshold, _order_statistic(malignant, level, miss_rate, default=0.0))
         high = max(threshold, _order_statistic(benign[::-1], level, false_rate, default=1.0))
-        share = float(np.mean((malignant_probability >= low) & (malignant_probability <= high)))
+        if high > threshold:  # the band's upper end is excluded, the case that set it belongs in
+            high = min(1.0, float(np.nextafter(high, 2.0)))
+        share = float(np.mean((malignant_probability >= low) & (malignant_probability < high)))
         if share <= largest_share:
             return Band(low, high, float(level), share, len(malignant), len(benign))
     return Band(threshold, threshold, 1.0, 0.0, len(malignant), len(benign))

@@ -61,28 +61,28 @@ class Rows:
 
     @property
     def y_malignant(self) -> NDArray[np.bool_]:
-        """bool (N,); only meaningful where `malignant` is known."""
-        return self.malignant == 1
+        """Returns bool (N,); only meaningful where `malignant` is known."""
+        return np.asarray(self.malignant == 1)
 
     @property
     def y_melanoma(self) -> NDArray[np.bool_]:
-        """bool (N,); only meaningful where `melanoma` is known."""
-        return self.melanoma == 1
+        """Returns bool (N,); only meaningful where `melanoma` is known."""
+        return np.asarray(self.melanoma == 1)
 
     @property
     def melanoma_probability(self) -> NDArray[np.float64]:
-        """float64 (N,)."""
+        """Returns float64 (N,)."""
         return self.probability[:, self.classes.index(Diagnosis.MEL)]
 
     @property
     def refer(self) -> NDArray[np.bool_]:
-        """bool (N,), at or above the threshold."""
-        return self.malignant_probability >= self.threshold
+        """Returns bool (N,), at or above the threshold."""
+        return np.asarray(self.malignant_probability >= self.threshold)
 
     def known(self, label: Label) -> NDArray[np.bool_]:
-        """bool (N,), whether each row's label says what the metric needs."""
+        """Returns bool (N,), whether each row's label says what the metric needs."""
         values = {Label.DIAGNOSIS: self.diagnosis, Label.MALIGNANT: self.malignant, Label.MELANOMA: self.melanoma}
-        return values[label] != UNKNOWN
+        return np.asarray(values[label] != UNKNOWN)
 
     def select(self, keep: NDArray[np.bool_]) -> Rows:
         """The rows where `keep`, bool (N,), is true."""
