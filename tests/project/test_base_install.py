@@ -1,0 +1,156 @@
+"""What a user installs, by `make run`: it has no torch, is small, classifies a picture and serves the page."""
+
+import contextlib
+import io
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dermaloop.core.synthetic import draw_lesion
+from support.toy import toy_bundle
+
+ROOT = Path(__file__).resolve().parents[2]
+LARGEST_INSTALL_BYTES = 500_000_000
+ABSENT = ("torch", "torchvision", "timm", "lightning", "sklearn", "scipy", "matplotlib", "onnx", "h5py")
+OFFLINE = re.compile(
+    "name resolution|Name or service not known|nodename nor servname|Failed to establish a new connection|"
+    "Connection refused|Network is unreachable|timed out|ProxyError|ConnectTimeout|Could not resolve",
+    re.IGNORECASE,
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="make needs a POSIX shell")]
+
+
+def skip_when_offline(outcome: subprocess.CompletedProcess[str]) -> None:
+    if outcome.returncode and OFFLINE.search(outcome.stderr):
+        pytest.skip("the package index cannot be reached, so the base install cannot be made here")
+    assert outcome.returncode == 0, outcome.stderr
+
+
+@pytest.fixture(scope="module")
+def base() -> Path:
+    """The environment of `make run`, made where it is not there yet."""
+    skip_when_offline(subprocess.run(["make", "base"], cwd=ROOT, capture_output=True, text=True, check=False))
+    return ROOT / ".venv/bin"
+
+
+@pytest.fixture
+def lesion() -> bytes:
+    stream = io.BytesIO()
+    draw_lesion(7).save(stream, "JPEG", quality=92)
+    return stream.getvalue()
+
+
+def clean_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("DERMALOOP_", "COV_", "PYTHON"))}
+
+
+def test_it_has_nothing_heavy(base):
+    script = f"import importlib.util as u; print([name for name in {ABSENT!r} if u.find_spec(name)])"
+    outcome = subprocess.run([base / "python", "-c", script], capture_output=True, text=True, check=True)
+    assert outcome.stdout.strip() == "[]", "something was installed into .venv by hand: make distclean, then make base"
+
+
+def test_it_is_small(base):
+    files = [path for path in base.parent.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert len(files) > 500
+    assert sum(path.stat().st_size for path in files) < LARGEST_INSTALL_BYTES
+
+
+def test_it_classifies(base, lesion, tmp_path):
+    (tmp_path / "lesion.jpg").write_bytes(lesion)
+    bundle = toy_bundle(tmp_path, packed=True)
+    command = [
+        base / "dermaloop",
+        "classify",
+        "lesion.jpg",
+        "--bundle",
+        bundle,
+        "--format",
+        "json",
+        "--out",
+        "out.json",
+    ]
+    outcome = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, env=clean_environment()
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    (row,) = json.loads((tmp_path / "out.json").read_text())
+    assert row["status"] in {"assessed", "abstained"}
+    assert sum(value for name, value in row.items() if name.startswith("p_")) == pytest.approx(1, abs=1e-6)
+
+
+@contextlib.contextmanager
+def serving(base: Path, bundle: Path) -> Iterator[str]:
+    """The web app of the base install on a free port; its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [base / "dermaloop", "serve", "--port", str(port), "--bundle", bundle],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=clean_environment(),
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            with contextlib.suppress(urllib.error.URLError, ConnectionError):
+                urllib.request.urlopen(f"{address}/", timeout=5).close()
+                break
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.1)
+        yield address
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def test_it_serves_the_page_and_the_api(base, lesion, tmp_path):
+    boundary = "a-boundary-that-no-picture-holds"
+    body = (
+        (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="pictures"; filename="lesion.jpg"\r\n'
+            "Content-Type: image/jpeg\r\n\r\n"
+        ).encode()
+        + lesion
+        + f"\r\n--{boundary}--\r\n".encode()
+    )
+    with serving(base, toy_bundle(tmp_path)) as address:
+        with urllib.request.urlopen(address, timeout=60) as page:
+            assert "Not a medical device." in page.read().decode()
+        request = urllib.request.Request(
+            f"{address}/api/v1/classify", body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            said = json.loads(answer.read())
+    assert "lesion.jpg" in json.dumps(said)
+    assert re.search(r'"status": "(assessed|abstained)"', json.dumps(said))
+
+
+def test_the_wheel_holds_all_that_is_not_python(base, tmp_path):
+    """An editable install finds its templates in the checkout; a user's wheel must bring them along."""
+    command = [base / "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, ROOT]
+    skip_when_offline(subprocess.run(command, capture_output=True, text=True, check=False))
+    (wheel,) = tmp_path.glob("dermaloop-*.whl")
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    source = ROOT / "src"
+    needed = {
+        path.relative_to(source).as_posix()
+        for path in (source / "dermaloop").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
+    }
+    assert any(name.endswith(".html") for name in needed)
+    assert needed <= packed
+    assert not [name for name in packed if not name.startswith(("dermaloop/", "dermaloop-"))]
