@@ -1,0 +1,134 @@
+"""The JSON API under `/api/v1`, and the two probes.
+
+Owns routes and their description. Refuses to know pages. A picture that cannot be read is a result with its reason; an
+error is a request that could not be answered at all.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+
+from dermaloop.web import schema
+from dermaloop.web.desk import desk_of
+from dermaloop.web.errors import STATUS, TITLE, WebError
+from dermaloop.web.upload import FIELD, Upload
+from dermaloop.web.views import predict
+
+router = APIRouter()
+
+_FORM: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": [FIELD],
+                    "properties": {
+                        FIELD: {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                            "description": "One or several picture files: JPEG, PNG, WebP, TIFF, BMP, GIF or HEIC.",
+                        }
+                    },
+                }
+            }
+        },
+    }
+}
+_EXAMPLE = "curl -F pictures=@lesion.jpg 'http://127.0.0.1:8000/api/v1/classify?heatmap=png'"
+
+
+def _problems(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """The described error answers of a route, by status."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for code in codes:
+        status = int(STATUS[code])
+        text = f"`{code}`: {TITLE[code]}."
+        known = found.get(status)
+        if known:
+            known["description"] += f" {text}"
+        else:
+            content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+            found[status] = {"description": text, "content": content}
+    return found
+
+
+@router.post(
+    "/api/v1/classify",
+    summary="Classify one or several pictures",
+    tags=["classify"],
+    openapi_extra=_FORM,
+    responses=_problems(
+        "malformed_upload",
+        "cross_site",
+        "upload_too_slow",
+        "file_too_large",
+        "too_many_files",
+        "request_too_large",
+        "not_multipart",
+        "no_picture",
+        "bad_parameter",
+        "busy",
+        "too_slow",
+        "internal",
+    ),
+)
+async def classify(
+    request: Request,
+    heatmap: Annotated[
+        schema.HeatmapFormat,
+        Query(description="How to send the heatmap: not at all, as an array of numbers, or as a transparent PNG."),
+    ] = schema.HeatmapFormat.NONE,
+) -> schema.ClassifyAnswer:
+    """Returns one result per file, in the order sent. Nothing is stored.
+
+    A file that cannot be read, and a picture that the model declines to assess, is a result with a named reason and
+    does not affect the others. Probabilities are given for declined pictures too, so that they can be evaluated;
+    do not decide by them.
+    """
+    desk = desk_of(request)
+
+    def one(upload: Upload) -> schema.ResultModel:
+        return schema.result(predict(desk.classifier, upload, desk.settings), heatmap)
+
+    return schema.ClassifyAnswer(results=await desk.answer_uploads(request, one))
+
+
+@router.get("/api/v1/model", summary="The model being served", tags=["model"], responses=_problems("internal"))
+async def model(request: Request) -> schema.ModelAnswer:
+    """Identity, classes, operating points with what was measured at them, limits, licence and training sources."""
+    desk = desk_of(request)
+    return schema.model(desk.classifier.bundle, desk.point.name)
+
+
+@router.get("/healthz", summary="Whether the server runs", tags=["probes"])
+async def healthz() -> schema.Health:
+    """Answers as long as the process does."""
+    return schema.Health(status="ok")
+
+
+@router.get(
+    "/readyz", summary="Whether pictures can be assessed", tags=["probes"], responses=_problems("not_ready", "busy")
+)
+async def readyz(request: Request) -> schema.Health:
+    """Answers 200 once a picture has been assessed to warm up, and while a place is free."""
+    desk = desk_of(request)
+    if not desk.ready:
+        raise WebError("not_ready", "the server is starting or stopping", way_out="Try again.", retry_after_s=2)
+    with desk.capacity.place():
+        return schema.Health(status="ready")
+
+
+def describe(document: dict[str, Any]) -> dict[str, Any]:
+    """Adds what FastAPI cannot know to the OpenAPI document: the shape of problems, an example call."""
+    problem = schema.Problem.model_json_schema()
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas["Problem"] = problem
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    operation = document["paths"]["/api/v1/classify"]["post"]
+    operation["x-codeSamples"] = [{"lang": "Shell", "label": "curl", "source": _EXAMPLE}]
+    return document

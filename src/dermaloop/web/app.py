@@ -1,0 +1,129 @@
+"""The application: puts routes, limits and headers together around one classifier.
+
+Owns assembly only. Refuses to read the environment or to open a bundle: both are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from dermaloop import __version__
+from dermaloop.core.errors import DermaloopError
+from dermaloop.inference.classifier import Classifier
+from dermaloop.web import api, pages
+from dermaloop.web.capacity import Capacity
+from dermaloop.web.desk import Desk
+from dermaloop.web.errors import WebError, headers_of, problem
+from dermaloop.web.samples import SAMPLES, sample_jpeg
+from dermaloop.web.security import SecurityMiddleware, allowed_hosts
+from dermaloop.web.settings import Settings
+from dermaloop.web.wording import DISCLAIMER
+
+_MACHINE_PATHS = ("/api/v1/", "/api/openapi.json", "/healthz", "/readyz")
+_CLIENT_CLOSED_REQUEST = 499
+
+
+def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
+    """The application, ready to be run by an ASGI server.
+
+    Args:
+        settings: Limits and time-outs.
+        classifier: Ready to use; made with the settings' operating point and threads by the caller.
+    """
+    capacity = Capacity(settings.workers, settings.max_waiting, settings.classify_timeout_s)
+    desk = Desk(settings, classifier, capacity)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await capacity.run(_warm_up, classifier)
+        desk.ready = True
+        yield
+        desk.ready = False
+        capacity.close()
+
+    app = FastAPI(
+        title="dermaloop",
+        version=__version__,
+        summary="Finds skin cancer in photographs of skin lesions.",
+        description=f"{DISCLAIMER} Pictures are assessed in memory and never stored.",
+        license_info={"name": f"Software: Apache-2.0. Model: {classifier.bundle.spec.licence}"},
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.desk = desk
+    app.include_router(api.router)
+    app.include_router(pages.router)
+    app.mount("/static", StaticFiles(directory=pages.static_folder()), name="static")
+    _describe(app)
+    _handle_errors(app)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(settings.host), www_redirect=False)
+    app.add_middleware(SecurityMiddleware, answer=_answer)
+    return app
+
+
+def _warm_up(classifier: Classifier) -> None:
+    """One assessment before the first visitor: the run-time allocates and tunes itself on its first run."""
+    classifier.classify(sample_jpeg(SAMPLES[0].name), "warm-up")
+
+
+def _describe(app: FastAPI) -> None:
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        return api.describe(generate())
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _handle_errors(app: FastAPI) -> None:
+    @app.exception_handler(DermaloopError)
+    async def ours(request: Request, error: DermaloopError) -> Response:
+        return await _answer(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def parameter(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        name = str(first["loc"][-1])
+        return await _answer(
+            request,
+            WebError("bad_parameter", f"{first.get('input')!r}: {first['msg'].lower()}", field=name, way_out="Correct it."),
+        )
+
+    @app.exception_handler(HTTPException)
+    async def routing(request: Request, error: HTTPException) -> Response:
+        known = {
+            HTTPStatus.NOT_FOUND: WebError("not_found", f"nothing is at {request.url.path}", way_out="Begin at /."),
+            HTTPStatus.METHOD_NOT_ALLOWED: WebError(
+                "method_not_allowed", f"{request.method} is not taken at {request.url.path}", way_out="See /api/docs."
+            ),
+        }
+        found = known.get(HTTPStatus(error.status_code), WebError("internal", str(error.detail)))
+        response = await _answer(request, found)
+        response.headers.update(error.headers or {})
+        return response
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=_CLIENT_CLOSED_REQUEST)  # nobody is there to read it
+
+
+async def _answer(request: Request, error: DermaloopError) -> Response:
+    """An error as a page for people and as problem+json for programs."""
+    if request.url.path.startswith(_MACHINE_PATHS):
+        document = problem(error)
+        return JSONResponse(document, document["status"], headers_of(error), "application/problem+json")
+    # The security middleware answers for requests that never reached the application's router.
+    return pages.problem_page(request, error)

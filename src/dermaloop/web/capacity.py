@@ -1,0 +1,87 @@
+"""How much the server does at once: a bounded number of places, and worker threads off the event loop.
+
+Owns back-pressure: a request takes a place before its body is read, so that places bound memory too; without a free
+place it is told at once to come back. Refuses to know what is computed. The trade-off: a thread cannot be ended from
+outside, so a computation that outlives its time keeps its place until it is really over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+from dermaloop.web.errors import WebError
+
+T = TypeVar("T")
+RETRY_AFTER_S = 2
+
+
+class Capacity:
+    """Places and worker threads; used from one event loop.
+
+    Args:
+        workers: Computations that run at the same time.
+        waiting: Requests beyond those that may wait.
+        timeout_s: Longest time to wait for one computation, its time in the queue included.
+    """
+
+    def __init__(self, workers: int, waiting: int, timeout_s: float) -> None:
+        self.places = workers + waiting
+        self.taken = 0
+        self._timeout_s = timeout_s
+        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="dermaloop-assess")
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Holds one place for a request.
+
+        Raises:
+            WebError: `busy`: every place is taken.
+        """
+        if self.taken >= self.places:
+            raise WebError(
+                "busy",
+                "the server is assessing as many pictures as it can",
+                way_out=f"Try again in {RETRY_AFTER_S} seconds.",
+                retry_after_s=RETRY_AFTER_S,
+            )
+        self.taken += 1
+        try:
+            yield
+        finally:
+            self.taken -= 1
+
+    async def run(self, function: Callable[..., T], *arguments: object) -> T:
+        """Runs a function in a worker thread.
+
+        Raises:
+            WebError: `too_slow`: it was not done in time; its place stays taken until it is.
+        """
+        future = self._executor.submit(function, *arguments)
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(future), self._timeout_s)
+        except TimeoutError as error:
+            if not future.done():
+                self._keep_place_until_done(future)
+            raise WebError(
+                "too_slow",
+                f"the assessment was not done within {self._timeout_s:g} seconds",
+                way_out="Try again with fewer pictures at once.",
+                retry_after_s=RETRY_AFTER_S,
+            ) from error
+
+    def _keep_place_until_done(self, future: Future[T]) -> None:
+        loop = asyncio.get_running_loop()
+        self.taken += 1
+
+        def release() -> None:
+            self.taken -= 1
+
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(release))
+
+    def close(self) -> None:
+        """Lets running computations end and drops those that have not begun."""
+        self._executor.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,106 @@
+"""What goes wrong over HTTP: one table from error code to status, and one shape (RFC 9457) for all of it.
+
+Owns the status of every code. Refuses to know how a problem is shown: pages render it as HTML, the API as
+`application/problem+json`. A picture that cannot be read is not a problem but a result (`status: unreadable` with its
+named reason), so that one bad file does not hide the others' answers.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from dermaloop.core.errors import DermaloopError
+
+STATUS: dict[str, HTTPStatus] = {
+    "malformed_upload": HTTPStatus.BAD_REQUEST,
+    "host_not_allowed": HTTPStatus.BAD_REQUEST,
+    "cross_site": HTTPStatus.FORBIDDEN,
+    "not_found": HTTPStatus.NOT_FOUND,
+    "method_not_allowed": HTTPStatus.METHOD_NOT_ALLOWED,
+    "upload_too_slow": HTTPStatus.REQUEST_TIMEOUT,
+    "file_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "too_many_files": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "request_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "not_multipart": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "no_picture": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "bad_parameter": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "image": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "busy": HTTPStatus.SERVICE_UNAVAILABLE,
+    "not_ready": HTTPStatus.SERVICE_UNAVAILABLE,
+    "bundle": HTTPStatus.SERVICE_UNAVAILABLE,
+    "too_slow": HTTPStatus.GATEWAY_TIMEOUT,
+    "internal": HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+"""HTTP status by error code: the only such table. A code that is not in it is a defect of ours: 500."""
+
+TITLE: dict[str, str] = {
+    "malformed_upload": "The upload is damaged",
+    "host_not_allowed": "This address is not served",
+    "cross_site": "The request came from another site",
+    "not_found": "There is no such page",
+    "method_not_allowed": "This address does not take such requests",
+    "upload_too_slow": "The upload took too long",
+    "file_too_large": "The picture file is too large",
+    "too_many_files": "Too many pictures at once",
+    "request_too_large": "The pictures are too large together",
+    "not_multipart": "The request holds no form with pictures",
+    "no_picture": "No picture was chosen",
+    "bad_parameter": "A parameter cannot be used",
+    "image": "The picture cannot be read",
+    "busy": "All places are taken just now",
+    "not_ready": "The server is not ready",
+    "bundle": "The model cannot be used",
+    "too_slow": "The assessment took too long",
+    "internal": "Something went wrong on our side",
+}
+"""Heading by error code, in plain words."""
+
+
+class WebError(DermaloopError):
+    """A request that cannot be answered. `code` is one of `STATUS`.
+
+    Args:
+        code: Stable name.
+        what: What is wrong, one clause.
+        field: The form field, parameter or header concerned.
+        way_out: What the caller can do.
+        retry_after_s: When to try again, where that helps.
+    """
+
+    def __init__(
+        self, code: str, what: str, *, field: str = "", way_out: str = "", retry_after_s: int | None = None
+    ) -> None:
+        self.code = code
+        self.field = field
+        self.retry_after_s = retry_after_s
+        super().__init__(what, where=field, way_out=way_out)
+
+
+def status_of(code: str) -> HTTPStatus:
+    """The HTTP status of an error code; 500 for a code that the table does not know."""
+    return STATUS.get(code, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def problem(error: DermaloopError) -> dict[str, Any]:
+    """The error as an RFC 9457 problem document.
+
+    Members beyond the standard's: `code` (stable name), `field` (what it concerns), `way_out` (what to do).
+    """
+    code = error.code if error.code in STATUS else "internal"
+    status = status_of(code)
+    return {
+        "type": f"urn:dermaloop:problem:{code}",
+        "title": TITLE[code],
+        "status": int(status),
+        "detail": f"{error.what[:1].upper()}{error.what[1:]}.",
+        "code": code,
+        "field": error.where,
+        "way_out": error.way_out,
+    }
+
+
+def headers_of(error: DermaloopError) -> dict[str, str]:
+    """The headers that belong to an error."""
+    seconds = getattr(error, "retry_after_s", None)
+    return {} if seconds is None else {"Retry-After": str(seconds)}

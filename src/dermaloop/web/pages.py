@@ -1,0 +1,170 @@
+"""The pages, rendered on the server; with a script they load piece by piece, without one they work by plain forms.
+
+Owns routes and templates. Refuses to know how a picture is classified.
+"""
+
+from __future__ import annotations
+
+import functools
+from importlib import resources
+from typing import Any
+
+import jinja2
+from fastapi import APIRouter, Request
+from starlette.responses import HTMLResponse, Response
+
+from dermaloop.core import bundle as bundles
+from dermaloop.core.errors import DermaloopError
+from dermaloop.web.card import card_html
+from dermaloop.web.desk import Desk, desk_of
+from dermaloop.web.errors import WebError, headers_of, problem
+from dermaloop.web.samples import BY_NAME, SAMPLES, sample_jpeg
+from dermaloop.web.security import REPORT_POLICY
+from dermaloop.web.upload import Upload, megabytes
+from dermaloop.web.views import View, assess
+from dermaloop.web.wording import DISCLAIMER, operating_point_sentences, percent
+
+router = APIRouter(include_in_schema=False)
+
+_FORMATS = ".jpg,.jpeg,.png,.webp,.tif,.tiff,.bmp,.heic,.heif,.gif"
+
+
+@functools.cache
+def _templates() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("dermaloop.web"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
+    environment.filters["percent"] = percent
+    environment.filters["megabytes"] = megabytes
+    environment.globals["point_sentences"] = operating_point_sentences
+    return environment
+
+
+def render(name: str, request: Request, **values: Any) -> str:
+    """A template of this package as text."""
+    desk = desk_of(request)
+    bundle = desk.classifier.bundle
+    common = {
+        "disclaimer": DISCLAIMER,
+        "identity": bundle.identity,
+        "licence": bundle.spec.licence,
+        "has_report": bundles.REPORT in bundle.parts,
+        "settings": desk.settings,
+        "point": desk.point,
+        "path": request.url.path,
+        "samples": SAMPLES,
+        "formats": _FORMATS,
+    }
+    return _templates().get_template(name).render(**{**common, **values})
+
+
+def problem_page(request: Request, error: DermaloopError) -> Response:
+    """The response for an error, as a page or as the part of a page that was asked for."""
+    document = problem(error)
+    name = "_problem.html" if request.url.path.endswith("/part") else "problem.html"
+    return HTMLResponse(render(name, request, problem=document), document["status"], headers_of(error))
+
+
+@router.get("/")
+async def home(request: Request) -> HTMLResponse:
+    """The form."""
+    return HTMLResponse(render("home.html", request))
+
+
+@router.post("/assess")
+async def assess_page(request: Request) -> HTMLResponse:
+    """Results as a whole page, for browsers without scripts."""
+    views = await _assess_uploads(request)
+    return HTMLResponse(render("results.html", request, views=views))
+
+
+@router.post("/assess/part")
+async def assess_part(request: Request) -> HTMLResponse:
+    """Results as parts that the script puts into the page."""
+    views = await _assess_uploads(request)
+    return HTMLResponse(render("_part.html", request, views=views))
+
+
+async def _assess_uploads(request: Request) -> list[View]:
+    desk = desk_of(request)
+
+    def one(upload: Upload) -> View:
+        return assess(desk.classifier, upload, desk.settings)
+
+    return await desk.answer_uploads(request, one, keep_going=True)
+
+
+@router.get("/sample/{name}.jpg")
+async def sample_picture(request: Request, name: str) -> Response:
+    """The drawn picture itself."""
+    _require_sample(name)
+    content = await desk_of(request).capacity.run(sample_jpeg, name)
+    return Response(content, media_type="image/jpeg", headers={"Cache-Control": "max-age=3600"})
+
+
+@router.get("/sample/{name}")
+async def sample_page(request: Request, name: str) -> HTMLResponse:
+    """The result for a drawn picture."""
+    return HTMLResponse(render("results.html", request, views=[await _view_sample(request, name)]))
+
+
+@router.get("/sample/{name}/part")
+async def sample_part(request: Request, name: str) -> HTMLResponse:
+    """The same as a part that the script puts into the page."""
+    return HTMLResponse(render("_part.html", request, views=[await _view_sample(request, name)]))
+
+
+async def _view_sample(request: Request, name: str) -> View:
+    _require_sample(name)
+    desk: Desk = desk_of(request)
+    content = await desk.capacity.run(sample_jpeg, name)
+    return await desk.view_sample(Upload(BY_NAME[name].title, content))
+
+
+def _require_sample(name: str) -> None:
+    if name not in BY_NAME:
+        raise WebError("not_found", f"there is no sample {name!r}", way_out="Choose one on the first page.")
+
+
+@router.get("/model")
+async def model(request: Request) -> HTMLResponse:
+    """The model card."""
+    card = desk_of(request).classifier.bundle.parts[bundles.CARD].decode("utf-8", errors="replace")
+    return HTMLResponse(render("model.html", request, card=card_html(card)))
+
+
+@router.get("/model/report")
+async def report(request: Request) -> Response:
+    """The bundle's own evaluation report, boxed in: it may run nothing and load nothing."""
+    content = desk_of(request).classifier.bundle.parts.get(bundles.REPORT)
+    if content is None:
+        raise WebError(
+            "not_found", "this model has no evaluation report", way_out="Make one with 'dermaloop evaluate'."
+        )
+    return HTMLResponse(content, headers={"Content-Security-Policy": REPORT_POLICY})
+
+
+@router.get("/api/docs")
+async def api_docs(request: Request) -> HTMLResponse:
+    """The API's description for people, made from its OpenAPI document."""
+    return HTMLResponse(render("api.html", request, document=request.app.openapi(), operations=_operations(request)))
+
+
+def _operations(request: Request) -> list[dict[str, Any]]:
+    document = request.app.openapi()
+    return [
+        {"method": method.upper(), "path": path, **operation}
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def static_folder() -> str:
+    """Where the styles and scripts lie."""
+    return str(resources.files("dermaloop.web") / "static")

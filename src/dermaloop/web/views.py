@@ -1,0 +1,185 @@
+"""From an uploaded file to what the page shows of it.
+
+Owns the view of one result: classification, then the picture, the heatmap and the sentences. Refuses to know HTTP and
+HTML. Runs in a worker thread. The trade-off: figures and heatmap of a declined picture are withheld from the page
+(a number beside "no assessment" would be read as one) unless it was declined only for lying too close to the threshold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from dermaloop.core.bundle import OperatingPoint
+from dermaloop.core.errors import DermaloopError
+from dermaloop.core.image import decode
+from dermaloop.core.prediction import Prediction, Reason, SimilarCase, Status
+from dermaloop.core.taxonomy import ENTRIES
+from dermaloop.inference.classifier import Classifier
+from dermaloop.web.render import data_address, heatmap_png, picture_jpeg
+from dermaloop.web.settings import Settings
+from dermaloop.web.upload import Upload, file_too_large
+from dermaloop.web.wording import CONFIRMATIONS, QUALITY, Verdict, percent, verdict
+
+_WHOLE = 0.999
+_AMBIGUOUS = "ambiguous"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One diagnosis: full name, share in words and as a width from 0 to 100."""
+
+    code: str
+    name: str
+    share: str
+    width: float
+    malignant: bool
+    top: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Similar:
+    """One similar case, in words."""
+
+    name: str
+    malignant: bool
+    confirmation: str
+    image_id: str
+    source: str
+    similarity: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the page shows of one file. Addresses are `data:`; boxes are in pixels of the shown picture."""
+
+    prediction: Prediction
+    verdict: Verdict
+    point: OperatingPoint
+    label: str
+    picture: str = ""
+    size: tuple[int, int] = (0, 0)
+    heatmap: str = ""
+    frame: tuple[float, float, float, float] | None = None
+    """x, y, width, height of the square that the model saw."""
+    cut: bool = False
+    """Whether part of the picture lies outside that square."""
+    malignant_width: float | None = None
+    """The malignancy probability from 0 to 100; None where it is not shown."""
+    threshold_width: float = 0.0
+    bars: tuple[Bar, ...] = ()
+    similar: tuple[Similar, ...] = ()
+    quality: tuple[tuple[str, str], ...] = ()
+    drawn: bool = False
+
+
+def assess(classifier: Classifier, upload: Upload, settings: Settings, *, drawn: bool = False) -> View:
+    """Classifies one file and prepares what the page shows of it.
+
+    Args:
+        classifier: Ready to use.
+        upload: The file; never raises for a bad one, which becomes an unreadable result.
+        settings: For the size of the shown picture.
+        drawn: Whether the program drew the picture itself.
+    """
+    prediction = predict(classifier, upload, settings)
+    point = classifier.operating_point
+    said = verdict(prediction, point)
+    if prediction.status is Status.UNREADABLE:
+        return View(prediction, said, point, upload.name, drawn=drawn)
+    picture, size = _picture(upload, settings)
+    frame = _box(prediction.frame, size)
+    view = View(
+        prediction,
+        said,
+        point,
+        upload.name,
+        picture=picture,
+        size=size,
+        frame=frame,
+        cut=frame is not None and min(frame[2] / size[0], frame[3] / size[1]) < _WHOLE,
+        quality=tuple((QUALITY.get(name, name), f"{value:.2f}") for name, value in prediction.quality.items()),
+        drawn=drawn,
+    )
+    return _with_figures(view) if shows_figures(prediction) else view
+
+
+def predict(classifier: Classifier, upload: Upload, settings: Settings) -> Prediction:
+    """Classifies one file; a file over the limit becomes an unreadable result with its reason."""
+    if not upload.too_large:
+        return classifier.classify(upload.content, upload.name)
+    error = file_too_large(upload.name, "", settings)
+    reason = Reason(error.code, f"{_sentence(error.what)} {error.way_out}")
+    return Prediction(upload.name, "", classifier.bundle.identity, Status.UNREADABLE, (reason,))
+
+
+def shows_figures(prediction: Prediction) -> bool:
+    """Whether the page shows probabilities and heatmap of a prediction."""
+    if prediction.malignant_probability is None:
+        return False
+    codes = {reason.code for reason in prediction.reasons}
+    return prediction.status is Status.ASSESSED or codes == {_AMBIGUOUS}
+
+
+def _with_figures(view: View) -> View:
+    prediction = view.prediction
+    heatmap = "" if prediction.heatmap is None else data_address(heatmap_png(prediction.heatmap), "image/png")
+    ordered = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+    bars = tuple(
+        Bar(
+            code=str(diagnosis),
+            name=ENTRIES[diagnosis].name,
+            share=percent(share),
+            width=round(100 * share, 2),
+            malignant=ENTRIES[diagnosis].counts_as_malignant,
+            top=diagnosis == prediction.top_diagnosis,
+        )
+        for diagnosis, share in ordered
+    )
+    return replace(
+        view,
+        heatmap=heatmap,
+        malignant_width=round(100 * (prediction.malignant_probability or 0.0), 2),
+        threshold_width=round(100 * view.point.threshold, 2),
+        bars=bars,
+        similar=tuple(_similar(case) for case in prediction.similar),
+    )
+
+
+def _similar(case: SimilarCase) -> Similar:
+    entry = ENTRIES[case.diagnosis]
+    return Similar(
+        name=entry.name,
+        malignant=entry.counts_as_malignant,
+        confirmation=CONFIRMATIONS.get(case.confirmation, case.confirmation),
+        image_id=case.image_id,
+        source=case.source,
+        similarity=f"{case.similarity:.2f}",
+    )
+
+
+def _picture(upload: Upload, settings: Settings) -> tuple[str, tuple[int, int]]:
+    try:
+        decoded = decode(upload.content, name=upload.name, least_side_px=settings.picture_side_px)
+    except DermaloopError:  # it was decoded a moment ago, so only a change of limits between the two can bring us here
+        return "", (1, 1)
+    content, size = picture_jpeg(decoded.image, settings.picture_side_px)
+    return data_address(content, "image/jpeg"), size
+
+
+def _box(
+    frame: tuple[float, float, float, float] | None, size: tuple[int, int]
+) -> tuple[float, float, float, float] | None:
+    if frame is None:
+        return None
+    (left, top, right, bottom), (width, height) = frame, size
+    return (
+        round(left * width, 2),
+        round(top * height, 2),
+        round((right - left) * width, 2),
+        round((bottom - top) * height, 2),
+    )
+
+
+def _sentence(clause: str) -> str:
+    return f"{clause[:1].upper()}{clause[1:]}."
+
