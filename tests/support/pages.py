@@ -19,7 +19,12 @@ class Block:
     page: Path
     line: int
     setting: str
-    commands: tuple[tuple[str, ...], ...]
+    lines: tuple[str, ...]
+
+    @property
+    def commands(self) -> tuple[tuple[str, ...], ...]:
+        """The lines split into words as a shell would."""
+        return tuple(tuple(shlex.split(line, comments=True)) for line in self.lines)
 
     def __str__(self) -> str:
         """Used as the test's name."""
@@ -27,13 +32,12 @@ class Block:
 
 
 def blocks() -> list[Block]:
-    """Every console block of every page, with its commands split into words."""
+    """Every console block of every page; a line that ends in a backslash goes on in the next."""
     found = []
     for page in PAGES:
         text = page.read_text()
         for match in _FENCE.finditer(text):
             body = match["body"].replace("\\\n", " ")
-            lines = [line[2:] for line in body.splitlines() if line.startswith("$ ")]
-            commands = tuple(tuple(shlex.split(line, comments=True)) for line in lines)
-            found.append(Block(page, text.count("\n", 0, match.start()) + 1, match["setting"] or "", commands))
+            lines = tuple(line[2:] for line in body.splitlines() if line.startswith("$ "))
+            found.append(Block(page, text.count("\n", 0, match.start()) + 1, match["setting"] or "", lines))
     return found
