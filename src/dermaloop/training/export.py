@@ -1,0 +1,76 @@
+"""From trained weights to the ONNX graph of a bundle.
+
+The graph takes uint8 pictures as `core.preprocess` makes them and returns, in one pass, logits, embedding and
+class-activation maps (Zhou et al. 2016, arXiv:1512.04150: for a mean-pooled network with one linear layer they are exact).
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from dermaloop.training.network import classifier, normalisation
+
+INPUT = "image"
+OUTPUTS = ("logits", "embedding", "activation")
+
+
+class Deployed(nn.Module):
+    """The network as it is deployed: uint8 (N, S, S, 3) in; logits (N, K), embedding (N, D), activation (N, K, h, w) out."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        head = classifier(network)
+        assert isinstance(head, nn.Linear)
+        self.weight = nn.Parameter(head.weight.detach()[:, :, None, None].clone())
+        self.bias = nn.Parameter(head.bias.detach().clone())
+        mean, std = normalisation(network)
+        self.register_buffer("scale", (1 / (255 * std)).view(1, 3, 1, 1))
+        self.register_buffer("shift", (-mean / std).view(1, 3, 1, 1))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One forward pass."""
+        x = image.permute(0, 3, 1, 2).to(torch.float32) * self.scale + self.shift
+        features = self.network.forward_features(x)  # type: ignore[operator]  # (N, D, h, w)
+        activation = nn.functional.conv2d(features, self.weight)
+        embedding = features.mean(dim=(2, 3))
+        logits = activation.mean(dim=(2, 3)) + self.bias
+        return logits, embedding, activation
+
+
+def onnx_graph(network: nn.Module, size_px: int) -> bytes:
+    """The ONNX graph, opset 18, dynamic batch.
+
+    Args:
+        network: Trained timm model, on the CPU.
+        size_px: Side of the input.
+
+    Returns:
+        The serialised graph, checked.
+    """
+    deployed = Deployed(network).eval()
+    example = torch.zeros(2, size_px, size_px, 3, dtype=torch.uint8)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        path = Path(folder) / "model.onnx"
+        torch.onnx.export(
+            deployed, (example,), path, dynamo=True, external_data=False, opset_version=18, optimize=True, verbose=False,
+            input_names=[INPUT], output_names=list(OUTPUTS), dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
+        )  # fmt: skip
+        graph = path.read_bytes()
+    model = onnx.load_from_string(graph)
+    for node in model.graph.node:  # traces of source files and machine paths
+        del node.metadata_props[:]
+        node.doc_string = ""
+    del model.metadata_props[:]
+    del model.graph.metadata_props[:]
+    del model.graph.value_info[:]
+    onnx.checker.check_model(model)
+    clean: bytes = model.SerializeToString()
+    return clean

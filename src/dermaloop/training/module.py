@@ -1,0 +1,219 @@
+"""One training step, one validation, as a Lightning module.
+
+Owns the loss over coarse labels and the seeding of each step, which makes a step a function of (seed, step, weights)
+and so a resumed run equal to an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+from timm.optim import param_groups_weight_decay
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dermaloop.core.taxonomy import MALIGNANT, Diagnosis
+from dermaloop.training.augment import augment, plain
+from dermaloop.training.dataset import Batch, Targets
+from dermaloop.training.network import classifier, normalisation
+from dermaloop.training.recipe import Recipe
+
+_LEAST = 5  # fewer cases of a side than this say nothing of an AUC
+
+
+def candidate_loss(logits: Tensor, candidates: Tensor, *, label_smoothing: float = 0.0, log_prior: Tensor | None = None, class_weight: Tensor | None = None) -> Tensor:
+    """Negative log of the summed probability of the diagnoses that a label leaves possible.
+
+    For a fine label this is cross-entropy. For a coarse one it asks only for what is known.
+
+    Args:
+        logits: float (N, K).
+        candidates: bool (N, K), at least one true in each row.
+        label_smoothing: Weight of the uniform distribution, for fine labels.
+        log_prior: float (K,), added to the logits (logit adjustment). Source: Menon et al. 2021, arXiv:2007.07314.
+        class_weight: float (K,); a coarse label takes the mean weight of its candidates.
+
+    Returns:
+        float (N,), at least 0 without smoothing.
+    """
+    adjusted = logits if log_prior is None else logits + log_prior
+    log_probability = functional.log_softmax(adjusted.float(), dim=1)
+    loss = -torch.logsumexp(log_probability.masked_fill(~candidates, -torch.inf), dim=1)
+    if label_smoothing:
+        fine = candidates.sum(dim=1) == 1
+        smooth = (1 - label_smoothing) * loss - label_smoothing * log_probability.mean(dim=1)
+        loss = torch.where(fine, smooth, loss)
+    if class_weight is not None:
+        loss = loss * (candidates * class_weight).sum(dim=1) / candidates.sum(dim=1)
+    return loss
+
+
+class Module(lightning.LightningModule):
+    """The network in training.
+
+    Args:
+        network: timm model.
+        recipe: All settings.
+        class_share: float (K,), share of each class among the drawn fine labels, for the balancing losses.
+        validation: Labels of the validation rows.
+    """
+
+    def __init__(self, network: nn.Module, recipe: Recipe, class_share: NDArray[np.float64], validation: Targets) -> None:
+        super().__init__()
+        self.network = network
+        self.recipe = recipe
+        self._validation = validation
+        self._outputs: list[tuple[Tensor, Tensor]] = []
+        mean, std = normalisation(network)
+        self.register_buffer("mean", mean.view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", std.view(1, 3, 1, 1), persistent=False)
+        share = torch.tensor(class_share, dtype=torch.float32).clamp_min(1e-4)
+        balance, tau = recipe.loss.balance, recipe.loss.tau
+        self.register_buffer("log_prior", tau * share.log() if balance == "logit_adjusted" else None, persistent=False)
+        weight = share**-tau
+        self.register_buffer("class_weight", weight / (weight * share).sum() if balance == "class_weighted" else None, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """float (N, 3, S, S) in [0, 1] → logits (N, K)."""
+        logits: Tensor = self.network((images - self.mean) / self.std)
+        return logits
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Makes the network's input of the stored pictures, on the training device and in full precision."""
+        del dataloader_idx
+        if not self.trainer.training:
+            return {**batch, "image": plain(batch["picture"], self.recipe.run.evaluate_px)}
+        generator = torch.Generator().manual_seed(self._step_seed())
+        images = augment(batch["picture"], self.size_at(self.global_step), self.recipe.augment, generator)
+        images, other, share = self._mix(images, generator)
+        mixed = {} if other is None else {"other": other, "share": torch.tensor(share)}
+        return {**batch, "image": images, **mixed}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of one drawn batch."""
+        del batch_idx  # within the epoch; all draws depend on the step of the run
+        torch.manual_seed(self._step_seed())  # dropout
+        logits, candidates = self(batch["image"]), batch["candidates"]
+        loss = self._loss(logits, candidates)
+        if "other" in batch:
+            share = batch["share"]
+            loss = share * loss + (1 - share) * self._loss(logits, candidates[batch["other"]])
+        mean = loss.mean()
+        self.log("train_loss", mean.detach(), prog_bar=True)
+        return mean
+
+    def _step_seed(self) -> int:
+        return self.recipe.seed * 1_000_003 + self.global_step
+
+    def size_at(self, step: int) -> int:
+        """Side of the training pictures at a step, in pixels."""
+        done = step / self.recipe.run.steps
+        return [px for start, px in self.recipe.run.train_px if start <= done][-1]
+
+    def _loss(self, logits: Tensor, candidates: Tensor) -> Tensor:
+        how = self.recipe.loss
+        return candidate_loss(logits, candidates, label_smoothing=how.label_smoothing, log_prior=self.log_prior, class_weight=self.class_weight)
+
+    def _mix(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | None, float]:
+        """Mixup or cutmix of the batch with a shuffle of itself; the shuffle and the share of the first."""
+        how = self.recipe.augment
+        kinds = [kind for kind, alpha in (("mixup", how.mixup), ("cutmix", how.cutmix)) if alpha > 0]
+        if not kinds:
+            return images, None, 1.0
+        kind = kinds[int(torch.randint(len(kinds), (1,), generator=generator))]
+        alpha = how.mixup if kind == "mixup" else how.cutmix
+        draw = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
+        share = float(draw.beta(alpha, alpha))
+        other = torch.randperm(len(images), generator=generator).to(images.device)
+        if kind == "mixup":
+            return share * images + (1 - share) * images[other], other, share
+        size = images.shape[-1]
+        side = int(size * math.sqrt(1 - share))
+        top, left = (int(draw.integers(0, size - side + 1)) for _ in range(2))
+        images = images.clone()
+        images[:, :, top : top + side, left : left + side] = images[other][:, :, top : top + side, left : left + side]
+        return images, other, 1 - (side / size) ** 2
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Keeps the probabilities of one batch."""
+        del batch_idx
+        logits = self(batch["image"])
+        self._outputs.append((batch["index"], functional.softmax(logits.float(), dim=1)))
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the validation figures and `validation_score`, their mean over sources, higher is better."""
+        index = torch.cat([rows for rows, _ in self._outputs]).cpu().numpy()
+        probability = torch.cat([values for _, values in self._outputs]).cpu().numpy()
+        self._outputs.clear()
+        for name, value in validation_scores(probability, self._validation, index).items():
+            self.log(name, value, prog_bar=name == "validation_score")
+
+    def configure_optimizers(self) -> Any:
+        """AdamW without decay of norms and biases, linear warm-up, cosine decay to zero."""
+        how, steps = self.recipe.optimiser, self.recipe.run.steps
+        head = {id(parameter) for parameter in classifier(self.network).parameters()}
+        groups = []
+        for group in param_groups_weight_decay(self.network, how.weight_decay):
+            for is_head in (False, True):
+                chosen = [parameter for parameter in group["params"] if (id(parameter) in head) == is_head]
+                rate = how.rate * (how.head_rate_factor if is_head else 1)
+                if chosen:
+                    groups.append({"params": chosen, "weight_decay": group["weight_decay"], "lr": rate})
+        optimiser = torch.optim.AdamW(groups)
+        warm_up = max(1, round(how.warm_up_share * steps))
+
+        def factor(step: int) -> float:
+            if step < warm_up:
+                return (step + 1) / warm_up
+            return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm_up) / max(1, steps - warm_up))))
+
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def validation_scores(probability: NDArray[np.float32], labels: Targets, index: NDArray[np.int64]) -> dict[str, float]:
+    """Figures to choose a model by: AUCs, which no threshold or calibration changes.
+
+    Args:
+        probability: float (M, K).
+        labels: Labels of all validation rows.
+        index: (M,), the row of each prediction.
+
+    Returns:
+        By name: malignant and melanoma AUC by source, macro AUC over the fine labels of the largest source, and
+        `validation_score`, the mean of the macro AUC and of each source's malignant AUC; 0.5 where nothing can be said.
+    """
+    classes = list(Diagnosis)
+    candidates, fine = labels.candidates[index], labels.fine[index]
+    sources = np.asarray(labels.sources)[index]
+    bad = np.array([diagnosis in MALIGNANT for diagnosis in classes])
+    is_bad, is_good = ~(candidates & ~bad).any(axis=1), ~(candidates & bad).any(axis=1)
+    found: dict[str, float] = {}
+    parts = []
+    for source in sorted(set(sources.tolist())):
+        known = (sources == source) & (is_bad | is_good)
+        if min(is_bad[known].sum(), is_good[known].sum()) >= _LEAST:
+            found[f"malignant_auc/{source}"] = float(roc_auc_score(is_bad[known], probability[known][:, bad].sum(axis=1)))
+            parts.append(found[f"malignant_auc/{source}"])
+        single = (sources == source) & (fine >= 0)
+        melanoma = fine[single] == classes.index(Diagnosis.MEL)
+        if min(melanoma.sum(), (~melanoma).sum()) >= _LEAST:
+            found[f"melanoma_auc/{source}"] = float(roc_auc_score(melanoma, probability[single][:, classes.index(Diagnosis.MEL)]))
+    if len(sources):
+        names, counts = np.unique(sources, return_counts=True)
+        largest = (sources == names[counts.argmax()]) & (fine >= 0)
+        each = [roc_auc_score(fine[largest] == k, probability[largest][:, k]) for k in range(len(classes)) if 0 < (fine[largest] == k).sum() < largest.sum()]
+        if each:
+            found["macro_auc"] = float(np.mean(each))
+            parts.append(found["macro_auc"])
+            chosen = probability[largest].argmax(axis=1)
+            present = np.unique(fine[largest])
+            found["balanced_accuracy"] = float(np.mean([(chosen[fine[largest] == k] == k).mean() for k in present]))
+    found["validation_score"] = float(np.mean(parts)) if parts else 0.5
+    return found
