@@ -61,6 +61,7 @@ def _problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     summary="Classify one or several pictures",
     tags=["classify"],
     openapi_extra=_FORM,
+    response_description="One result per file, in the order sent.",
     responses=_problems(
         "malformed_upload",
         "cross_site",
@@ -97,21 +98,31 @@ async def classify(
     return schema.ClassifyAnswer(results=await desk.answer_uploads(request, one))
 
 
-@router.get("/api/v1/model", summary="The model being served", tags=["model"], responses=_problems("internal"))
+@router.get(
+    "/api/v1/model",
+    summary="The model being served",
+    tags=["model"],
+    response_description="What the model is.",
+    responses=_problems("internal"),
+)
 async def model(request: Request) -> schema.ModelAnswer:
     """Identity, classes, operating points with what was measured at them, limits, licence and training sources."""
     desk = desk_of(request)
     return schema.model(desk.classifier.bundle, desk.point.name)
 
 
-@router.get("/healthz", summary="Whether the server runs", tags=["probes"])
+@router.get("/healthz", summary="Whether the server runs", tags=["probes"], response_description="It does.")
 async def healthz() -> schema.Health:
     """Answers as long as the process does."""
     return schema.Health(status="ok")
 
 
 @router.get(
-    "/readyz", summary="Whether pictures can be assessed", tags=["probes"], responses=_problems("not_ready", "busy")
+    "/readyz",
+    summary="Whether pictures can be assessed",
+    tags=["probes"],
+    response_description="They can.",
+    responses=_problems("not_ready", "busy"),
 )
 async def readyz(request: Request) -> schema.Health:
     """Answers 200 once a picture has been assessed to warm up, and while a place is free."""

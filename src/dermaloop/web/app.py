@@ -99,7 +99,9 @@ def _handle_errors(app: FastAPI) -> None:
         name = str(first["loc"][-1])
         return await _answer(
             request,
-            WebError("bad_parameter", f"{first.get('input')!r}: {first['msg'].lower()}", field=name, way_out="Correct it."),
+            WebError(
+                "bad_parameter", f"{first.get('input')!r}: {first['msg'].lower()}", field=name, way_out="Correct it."
+            ),
         )
 
     @app.exception_handler(HTTPException)

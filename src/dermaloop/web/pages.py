@@ -6,11 +6,13 @@ Owns routes and templates. Refuses to know how a picture is classified.
 from __future__ import annotations
 
 import functools
+import re
 from importlib import resources
 from typing import Any
 
 import jinja2
 from fastapi import APIRouter, Request
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
 from dermaloop.core import bundle as bundles
@@ -42,8 +44,14 @@ def _templates() -> jinja2.Environment:
     environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
     environment.filters["percent"] = percent
     environment.filters["megabytes"] = megabytes
+    environment.filters["code"] = _code
     environment.globals["point_sentences"] = operating_point_sentences
     return environment
+
+
+def _code(text: str) -> Markup:
+    """Text with `names` between backticks set as code; everything else is escaped."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped first
 
 
 def render(name: str, request: Request, **values: Any) -> str:

@@ -68,17 +68,23 @@ class ResultModel(_Answer):
     bundle: str = Field(description="Identity of the model.", examples=["reference@0123456789ab"])
     status: Literal["assessed", "abstained", "unreadable"]
     reasons: list[ReasonModel] = Field(description="Why it was declined or not readable; empty when assessed.")
-    malignant_probability: float | None = Field(description="Calibrated, in [0, 1]; null when unreadable.", examples=[0.62])
+    malignant_probability: float | None = Field(
+        description="Calibrated, in [0, 1]; null when unreadable.", examples=[0.62]
+    )
     decision: Literal["refer", "no_referral"] | None = Field(description="Null unless assessed.")
     operating_point: str = Field(examples=["sensitivity-95"])
     threshold: float | None = Field(description="Of the operating point, on malignant_probability.", examples=[0.18])
     top_diagnosis: str | None = Field(description="Short code of the suggested diagnosis.", examples=["MEL"])
     probabilities: dict[str, float] = Field(
         description="Calibrated probability by diagnosis; sums to 1. Also given for declined pictures, for evaluation.",
-        examples=[{"MEL": 0.55, "NV": 0.3, "BCC": 0.05, "AKIEC": 0.02, "BKL": 0.06, "DF": 0.01, "VASC": 0.01, "SCC": 0}],
+        examples=[
+            {"MEL": 0.55, "NV": 0.3, "BCC": 0.05, "AKIEC": 0.02, "BKL": 0.06, "DF": 0.01, "VASC": 0.01, "SCC": 0}
+        ],
     )
     quality: dict[str, float] = Field(description="Measured picture quality by name.", examples=[{"blur": 0.31}])
-    ood_distance: float | None = Field(description="Distance to the training pictures; higher is farther.", examples=[0.8])
+    ood_distance: float | None = Field(
+        description="Distance to the training pictures; higher is farther.", examples=[0.8]
+    )
     similar: list[SimilarModel]
     frame: tuple[float, float, float, float] | None = Field(
         description="The square that the model saw: left, top, right, bottom in fractions of the picture.",
@@ -131,7 +137,9 @@ class Problem(_Answer):
     detail: str = Field(examples=["'scan.tif' is larger than 32 MB."])
     code: str = Field(description="Stable name.", examples=["file_too_large"])
     field: str = Field(description="The form field, parameter or header concerned.", examples=["pictures[0]"])
-    way_out: str = Field(description="What to do.", examples=["Export it as JPEG, or photograph at a lower resolution."])
+    way_out: str = Field(
+        description="What to do.", examples=["Export it as JPEG, or photograph at a lower resolution."]
+    )
 
 
 class Health(_Answer):

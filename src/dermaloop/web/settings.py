@@ -40,7 +40,10 @@ class Settings(BaseSettings):
     threads: int | None = Field(default=None, ge=1, description="Cores that one assessment may use; without it, all.")
     workers: int = Field(default=1, ge=1, le=64, description="Assessments that run at the same time.")
     max_waiting: int = Field(
-        default=8, ge=0, le=1024, description="Requests that may wait for their turn; the next one is told to come back."
+        default=8,
+        ge=0,
+        le=1024,
+        description="Requests that may wait for their turn; the next one is told to come back.",
     )
     max_file_bytes: int = Field(default=32 * _MEBIBYTE, ge=1024, description="Largest picture file, in bytes.")
     max_files: int = Field(default=20, ge=1, le=1000, description="Most picture files in one request.")

@@ -182,4 +182,3 @@ def _box(
 
 def _sentence(clause: str) -> str:
     return f"{clause[:1].upper()}{clause[1:]}."
-

@@ -27,7 +27,7 @@ class Verdict:
     Attributes:
         kind: refer, no_referral, abstained or unreadable; chooses colour and symbol.
         title: The answer in a few words.
-        sentence: Why, in one sentence.
+        sentence: Why, in one sentence; empty where the reasons say it all.
         caution: What the answer does not mean; may be empty.
     """
 
@@ -46,7 +46,7 @@ def verdict(prediction: Prediction, point: OperatingPoint) -> Verdict:
     """
     _ = translate
     if prediction.status is Status.UNREADABLE:
-        return Verdict("unreadable", _("Picture not readable"), _("This file could not be read, so nothing was assessed."))
+        return Verdict("unreadable", _("Picture not readable"), "")
     if prediction.status is Status.ABSTAINED or prediction.malignant_probability is None:
         return Verdict("abstained", _("No assessment"), _("The model declines to assess this picture."))
     probability, threshold = percents(prediction.malignant_probability, prediction.threshold or point.threshold)
@@ -54,10 +54,12 @@ def verdict(prediction: Prediction, point: OperatingPoint) -> Verdict:
         return Verdict(
             "refer",
             _("Suspicious: refer"),
-            _("Estimated probability of malignancy: %(probability)s, above the referral threshold of %(threshold)s.")
+            _(
+                "Estimated probability of malignancy: %(probability)s, at or above the referral threshold of %(threshold)s."
+            )
             % {"probability": probability, "threshold": threshold},
             _("Not a diagnosis: at this threshold, about %(false)s of benign lesions are flagged too.")
-            % {"false": percent(1 - point.specificity)},
+            % {"false": percent(1 - point.specificity, 0)},
         )
     return Verdict(
         "no_referral",
@@ -65,7 +67,7 @@ def verdict(prediction: Prediction, point: OperatingPoint) -> Verdict:
         _("Estimated probability of malignancy: %(probability)s, below the referral threshold of %(threshold)s.")
         % {"probability": probability, "threshold": threshold},
         _("This does not rule out malignancy: at this threshold, about %(missed)s of malignant lesions are missed.")
-        % {"missed": percent(1 - point.sensitivity)},
+        % {"missed": percent(1 - point.sensitivity, 0)},
     )
 
 
@@ -73,7 +75,8 @@ def operating_point_sentences(point: OperatingPoint) -> tuple[str, ...]:
     """What the operating point is, how it performed, and on whom."""
     _ = translate
     return (
-        _("Refer from an estimated probability of malignancy of %(threshold)s.") % {"threshold": percent(point.threshold)},
+        _("Refer from an estimated probability of malignancy of %(threshold)s.")
+        % {"threshold": percent(point.threshold)},
         _("Sensitivity %(value)s (95%% interval %(low)s to %(high)s; %(n)s malignant lesions).")
         % {
             "value": percent(point.sensitivity),

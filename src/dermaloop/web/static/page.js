@@ -3,6 +3,7 @@
 "use strict";
 (() => {
   document.documentElement.classList.add("js");
+  document.documentElement.classList.toggle("touch", navigator.maxTouchPoints > 0);
 
   const byId = (id) => document.getElementById(id);
 
