@@ -163,8 +163,11 @@ class Package:
     """Targets of the operating points; the first is the default."""
     ood_accept: float = 0.97
     """Share of calibration pictures accepted as in distribution."""
-    ambiguous_alpha: float = 0.05
-    """Error rate of the conformal band around the operating point."""
+    ambiguous_alpha: float = 0.8
+    """Share of the operating point's errors that may remain decided; smaller declines more. See
+    `evaluation.operating_point.ambiguous_band`."""
+    ambiguous_share: float = 0.1
+    """Largest share of calibration pictures that may be declined as ambiguous."""
     top_diagnosis_tau: float = 0.5
     """The suggested diagnosis maximises log p - tau log prior; 0: the likeliest."""
 

@@ -12,7 +12,7 @@ import logging
 import os
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,11 @@ class Trained:
     recipe: Recipe
     network: torch.nn.Module
     facts: dict[str, Any]
+
+    def with_package(self, recipe: Recipe) -> Trained:
+        """The same training, to be packaged by another recipe's `package` and `run.evaluate_px`."""
+        run = replace(self.recipe.run, evaluate_px=recipe.run.evaluate_px)
+        return replace(self, recipe=replace(self.recipe, package=recipe.package, run=run))
 
 
 def train(recipe: Recipe, manifest: Manifest, out: Path, *, weights_folder: Path | None = None, cache_folder: Path | None = None, show_progress: bool = True) -> Trained:
