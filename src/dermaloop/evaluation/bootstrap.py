@@ -55,7 +55,7 @@ def replicates(
     """Each function on the sample itself and on the same resamples, so that differences between them are paired.
 
     Args:
-        groups: int64 (N,).
+        groups: int64 (N,); numbers may be missing, as in a subset of rows.
         functions: By name: weights (r, N) → (r, ...).
         resamples: How many.
         seed: Of the resamples.
@@ -66,7 +66,7 @@ def replicates(
     plain = np.ones((1, len(groups)))
     estimates = {name: function(plain)[0] for name, function in functions.items()}
     chunks: dict[str, list[Floats]] = {name: [] for name in functions}
-    for weights in resampled_weights(groups, resamples, seed):
+    for weights in resampled_weights(group_index(groups), resamples, seed):
         for name, function in functions.items():
             chunks[name].append(function(weights))
     none = {name: np.full((0, *np.shape(estimate)), np.nan) for name, estimate in estimates.items()}

@@ -141,8 +141,3 @@ def _denominator(metric: Metric, subset: Rows) -> int:
 def _on(metric: Metric, subset: Rows, known: NDArray[np.bool_]) -> Any:
     everything = bool(known.all())
     return lambda weights: metric.function(subset, weights if everything else weights[:, known])
-
-
-def paired(before: Floats, after: Floats) -> tuple[float, Floats]:
-    """The difference of two figures measured on the same resamples: estimate and replicates."""
-    return float(after[0] - before[0]), after[1:] - before[1:]

@@ -97,6 +97,10 @@ class Rows:
         """The same rows with another operating point in question."""
         return replace(self, threshold=threshold)
 
+    def with_malignant_probability(self, value: NDArray[np.float64], assessed: NDArray[np.bool_]) -> Rows:
+        """The same rows with another probability of malignancy, float64 (N,), and whether each was decided."""
+        return replace(self, malignant_probability=value, assessed=assessed)
+
 
 def from_labels(
     classes: Sequence[Diagnosis],
