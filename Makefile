@@ -9,7 +9,7 @@ ARGS ?=
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run base dev test check pytest format bench clean distclean
+.PHONY: help run base dev test check pytest format docs bench clean distclean
 
 help:  ## Show this list.
 	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -43,6 +43,9 @@ pytest: dev  ## Run the tests (ARGS="tests/core -k manifest" for some of them).
 format: dev  ## Format the code and apply the linter's safe corrections.
 	$(DEV_BIN)/ruff check --fix .
 	$(DEV_BIN)/ruff format .
+
+docs: dev  ## Write the parts of the documentation that are made from the code.
+	$(DEV_BIN)/python tools/document.py
 
 bench: dev  ## Run the benchmarks side by side (needs the real images; minutes).
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(DEV_BIN)/python $$script $(ARGS) || exit; done

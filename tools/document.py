@@ -6,12 +6,18 @@ the tests fail where one is not current. Owns the tables; refuses to write prose
 
 from __future__ import annotations
 
+import ast
+import dataclasses
+import functools
+import json
 import re
 import sys
 from collections.abc import Callable
-from enum import StrEnum
+from enum import Enum, StrEnum
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
+
+from results import results
 
 ROOT = Path(__file__).resolve().parents[1]
 MARK = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end of (?P=name) -->)", re.DOTALL)
@@ -90,11 +96,145 @@ def prediction_columns() -> str:
     return "```text\n" + ",".join(COLUMNS) + "\n```"
 
 
+def importers() -> str:
+    """One row per dataset layout that can be imported."""
+    from dermaloop.curation.sources import SOURCES  # noqa: PLC0415
+
+    rows = []
+    for name in SOURCES:
+        lines = (sys.modules[SOURCES[name].read.__module__].__doc__ or "").strip().split("\n\n")[0]
+        rows.append((f"`{name}`", " ".join(lines.split())))
+    return table(("Importer", "Reads"), rows)
+
+
+def dataset_keys() -> str:
+    """One row per key of a dataset recipe."""
+    from dermaloop.curation import recipe  # noqa: PLC0415
+
+    rows = []
+    for prefix, part in (("", recipe.Recipe), ("ratios.", recipe.Ratios), ("sources.NAME.", recipe.SourceRecipe)):
+        for name, field in part.model_fields.items():
+            if prefix or name == "seed":
+                default = "needed" if field.is_required() else _shown(field.get_default(call_default_factory=True))
+                rows.append((f"`{prefix}{name}`", default, field.description or ""))
+    for name, field in recipe.Exclusion.model_fields.items():
+        rows.append((f"`exclusions[].{name}`", "needed" if field.is_required() else "", field.description or ""))
+    return table(("Key", "Default", "Meaning"), rows)
+
+
+def training_keys() -> str:
+    """One row per key of a training recipe, its meaning taken from the text under the field."""
+    from dermaloop.training import recipe  # noqa: PLC0415
+
+    source = ast.parse(Path(recipe.__file__).read_text())
+    texts = {node.name: _texts_under_fields(node) for node in source.body if isinstance(node, ast.ClassDef)}
+    rows = []
+    for field in dataclasses.fields(recipe.Recipe):
+        part = getattr(recipe, str(field.type), None)
+        if part is None:
+            default = "needed" if field.default is dataclasses.MISSING else _shown(field.default)
+            rows.append((f"`{field.name}`", default, texts["Recipe"].get(field.name, "")))
+            continue
+        for inner in dataclasses.fields(part):
+            factory = inner.default_factory
+            default = inner.default if factory is dataclasses.MISSING else factory()
+            meaning = texts[part.__name__].get(inner.name, "")
+            rows.append((f"`{field.name}.{inner.name}`", _shown(default), meaning))
+    return table(("Key", "Default", "Meaning"), rows)
+
+
+def _texts_under_fields(node: ast.ClassDef) -> dict[str, str]:
+    """The string that stands under each annotated field; a field without one shares the next one's."""
+    found: dict[str, str] = {}
+    for field, after in zip(node.body, node.body[1:], strict=False):
+        if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
+            continue
+        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            found[field.target.id] = " ".join(str(after.value.value).split())
+    return found
+
+
+def _shown(value: Any) -> str:
+    if value in ("", (), {}, None):
+        return "empty"
+    return f"`{json.dumps(value, default=str, ensure_ascii=False)}`"
+
+
+def refusals() -> str:
+    """One row per reason for which a file is refused."""
+    from dermaloop.core.image import REASONS  # noqa: PLC0415
+
+    return table(("Reason", "In plain words"), [(f"`{code}`", text) for code, text in REASONS.items()])
+
+
+def options(command: str) -> str:
+    """The usage, arguments and options of a command, or of every command of a group."""
+    from typer.main import get_command  # noqa: PLC0415
+
+    from dermaloop.cli.app import app  # noqa: PLC0415
+
+    root: Any = get_command(app)
+    found = root.get_command(None, command)
+    inner = getattr(found, "commands", None)
+    if not inner:
+        return _options_table(found)
+    return "\n\n".join(
+        f"**`dermaloop {command} {name}`**: {_first_line(part.help)}\n\n{_options_table(part)}"
+        for name, part in inner.items()
+    )
+
+
+def _first_line(text: str | None) -> str:
+    return " ".join((text or "").strip().split("\n\n")[0].split())
+
+
+def _options_table(command: Any) -> str:
+    rows = []
+    for parameter in command.params:
+        if parameter.param_type_name == "argument":
+            rows.append((f"`{parameter.metavar or parameter.name.upper()}`", _first_line(parameter.help)))
+        elif "--help" not in parameter.opts:
+            names = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
+            rows.append((names, _option_text(parameter)))
+    return table(("Argument or option", "Meaning"), rows)
+
+
+def _option_text(parameter: Any) -> str:
+    text = _first_line(parameter.help)
+    choices = choices_of(parameter)
+    if choices:
+        text += f" One of: {', '.join(choices)}."
+    default = parameter.default
+    if parameter.required:
+        text += " Needed."
+    elif default not in (None, False, "", (), []) and not callable(default):
+        text += f" Default: {getattr(default, 'value', default)}."
+    return text.strip()
+
+
+def choices_of(parameter: Any) -> list[str]:
+    """The values that an option takes, where they are an enumeration or a `Literal`; empty otherwise."""
+    annotation = parameter.type_descriptor.annotation
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, Enum):
+            return [str(member.value) for member in kind]
+        if get_origin(kind) is Literal:
+            return [str(value) for value in get_args(kind)]
+    return []
+
+
+COMMAND_NAMES = ("curate", "train", "evaluate", "classify", "bundle", "serve")
 PARTS: dict[str, Callable[[], str]] = {
     "manifest-columns": manifest_columns,
     "diagnoses": diagnoses,
     "settings": settings,
     "prediction-columns": prediction_columns,
+    "importers": importers,
+    "dataset-keys": dataset_keys,
+    "training-keys": training_keys,
+    "refusals": refusals,
+    "results": results,
+    **{f"options-{name}": functools.partial(options, name) for name in COMMAND_NAMES},
 }
 
 

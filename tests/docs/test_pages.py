@@ -1,14 +1,12 @@
 """The documentation says what is: its links lead somewhere, its generated parts are current, its commands exist."""
 
-import importlib.util
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from typer.main import get_command
 
+import document
 from dermaloop.cli.app import app
 from dermaloop.web import settings
 from support.pages import PAGES, ROOT, Block, blocks
@@ -20,15 +18,6 @@ MOTTO = "Decision support for research use. Not a medical device."
 
 def page_name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
-
-
-def load_document() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("document", ROOT / "tools/document.py")
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["document"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def anchors(text: str) -> set[str]:
@@ -54,7 +43,6 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_generated_parts_are_current(page):
-    document = load_document()
     text = page.read_text()
     assert text.count("<!-- generated: ") == len(document.MARK.findall(text)), "a mark without its end"
     assert document.refresh(text) == text, "run: make docs"
@@ -62,7 +50,7 @@ def test_generated_parts_are_current(page):
 
 def test_every_generated_part_is_shown_somewhere():
     shown = {name for page in PAGES for name in re.findall(r"<!-- generated: ([\w-]+) -->", page.read_text())}
-    assert shown == set(load_document().PARTS)
+    assert shown == set(document.PARTS)
 
 
 @pytest.mark.parametrize("name", GUIDES)
@@ -131,8 +119,8 @@ def _parameter_problems(command, words: list[str]) -> list[str]:
     found, given, seen = [], 0, set()
     queue = list(words)
     while queue:
-        word, _, value = queue.pop(0).partition("=") if words and queue[0].startswith("--") else (queue.pop(0), "", "")
-        if not word.startswith("-") or word == "-":
+        word, _, value = queue.pop(0).partition("=") if queue[0].startswith("--") else (queue.pop(0), "", "")
+        if not word.startswith("-") or word == "-":  # a lone dash is a place: standard input
             given += 1
         elif word == "--help":
             continue
@@ -141,10 +129,12 @@ def _parameter_problems(command, words: list[str]) -> list[str]:
         else:
             seen.add(options[word].name)
             found += _value_problems(options[word], word, value, queue)
+    if "--help" in words:
+        return found
     found += [f"{p.opts[0]} is missing" for p in options.values() if p.required and p.name not in seen]
     least = sum(1 for p in places if p.required)
     most = float("inf") if any(p.nargs == -1 for p in places) else sum(p.nargs for p in places)
-    if "--help" not in words and not least <= given <= most:
+    if not least <= given <= most:
         found.append(f"takes {least} to {most} arguments, {given} given")
     return found
 
@@ -155,8 +145,8 @@ def _value_problems(option, word: str, value: str, queue: list[str]) -> list[str
     if not value and not queue:
         return [f"{word} has no value"]
     value = value or queue.pop(0)
-    choices = getattr(option.type, "choices", None)
-    if choices and value not in [getattr(choice, "value", choice) for choice in choices]:
+    choices = document.choices_of(option)
+    if choices and value not in choices:
         return [f"{word} cannot be {value!r}"]
     return []
 
