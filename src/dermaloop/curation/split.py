@@ -15,32 +15,12 @@ from dataclasses import dataclass
 
 from dermaloop.core.manifest import Manifest, Split
 from dermaloop.curation.recipe import Ratios, Use
+from dermaloop.curation.sets import Sets
 
 _PRECEDENCE = (Split.TEST, Split.EXTERNAL, Split.CALIBRATION, Split.VALIDATION, Split.TRAIN)
 """Whose rows stay when one group lies on several sides: held-out rows are worth more than training rows."""
 CROSSES = "group_in_"
 """`reject_reason` of a row excluded because its group lies on another side: this and that side's name."""
-
-
-class Sets:
-    """Disjoint sets of strings (union-find with path halving); a set's name is its smallest member."""
-
-    def __init__(self) -> None:
-        self._parent: dict[str, str] = {}
-
-    def find(self, item: str) -> str:
-        """The name of the item's set."""
-        parent = self._parent
-        parent.setdefault(item, item)
-        while parent[item] != item:
-            parent[item] = parent[parent[item]]
-            item = parent[item]
-        return item
-
-    def union(self, one: str, other: str) -> None:
-        """Joins two sets."""
-        first, second = sorted((self.find(one), self.find(other)))
-        self._parent[second] = first
 
 
 def group(manifest: Manifest) -> Manifest:
