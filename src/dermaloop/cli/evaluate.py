@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import typer
 
@@ -16,7 +16,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command()
-def evaluate(
+def evaluate(  # noqa: PLR0917 - typer reads the options off the signature
     bundle: Path = typer.Argument(help="Bundle folder or .dermaloop file."),
     manifest: Path = typer.Argument(help="Manifest (.parquet or .csv)."),
     split: list[str] = typer.Option(["test"], "--split", help="Split to measure; may be given several times."),
@@ -90,7 +90,7 @@ class _Bars:
         self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
         self._tasks: dict[str, Any] = {}
 
-    def __enter__(self) -> _Bars:
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 
@@ -115,9 +115,10 @@ def _print(result: Mapping[str, Any], out: Path) -> None:
         table.add_column(name, justify="right" if name == "pictures" else "left")
     for part in result["sections"]:
         figures = part["figures"]["all"]
-        shown = [figure_text(figures[name]) for name in ("balanced_accuracy", "malignant_auc", "melanoma_auc")]
+        shown = [figure_text(figures[name], 2) for name in ("balanced_accuracy", "malignant_auc", "melanoma_auc")]
         declined = percent_text(part["abstention"]["share_all"]["value"])
         table.add_row(section_title(part), str(part["counts"]["rows"]), *shown, declined)
     console = Console(highlight=False)
+    console.width = max(console.width, 110)  # a wrapped table of figures cannot be read
     console.print(table)
     console.print(f"Report: {out / 'report.html'}", soft_wrap=True)

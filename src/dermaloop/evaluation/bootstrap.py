@@ -80,6 +80,7 @@ def interval(
     *,
     lowest: float = -np.inf,
     highest: float = np.inf,
+    cases: int | None = None,
 ) -> tuple[float, float]:
     """The 95 % bootstrap interval.
 
@@ -90,16 +91,21 @@ def interval(
             calibration error, whose resamples all lie above the estimate.
         lowest: Bound of the measure.
         highest: Bound of the measure.
+        cases: For a share: the patients or lesions it is a share of. A share of 0 or 1 is the same in every resample,
+            and an interval without width would be a lie; the exact binomial one is given then.
 
     Returns:
         (low, high); NaN where the estimate is NaN or more than half of the resamples are.
 
-    Source: Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13; `scipy.stats.bootstrap` names both.
+    Source: Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13; `scipy.stats.bootstrap` names both. Clopper & Pearson 1934, doi:10.1093/biomet/26.4.404.
     """
     finite = replicates[np.isfinite(replicates)]
     if not np.isfinite(estimate) or len(finite) <= _LEAST_FINITE_SHARE * len(replicates):
         return (float("nan"), float("nan"))
     tail = (1 - LEVEL) / 2
+    if cases and estimate in (0.0, 1.0):
+        reach = 1 - tail ** (1 / cases)
+        return (0.0, reach) if estimate == 0.0 else (1 - reach, 1.0)
     low, high = np.quantile(finite, [tail, 1 - tail])
     if kind == "basic":
         low, high = 2 * estimate - high, 2 * estimate - low

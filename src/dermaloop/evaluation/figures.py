@@ -37,9 +37,10 @@ def figure(
     highest: float = 1.0,
     kind: IntervalKind = "percentile",
     note: str = "",
+    cases: int | None = None,
 ) -> Figure:
     """One figure: value and interval, None where they cannot be said, with the sentence that says why."""
-    low, high = interval(float(estimate), resampled, kind, lowest=0.0, highest=highest)
+    low, high = interval(float(estimate), resampled, kind, lowest=0.0, highest=highest, cases=cases)
     return {"value": number(estimate), "low": number(low), "high": number(high), "n": n, "note": note}
 
 
@@ -97,6 +98,7 @@ def measure(
     """
     functions: dict[str, Any] = {}
     found: dict[str, Figure] = {}
+    cases: dict[str, int] = {}
     for name in names:
         metric = METRICS[name]
         known = rows.known(metric.needs)
@@ -113,6 +115,8 @@ def measure(
             }
             continue
         found[name] = {"n": _denominator(metric, subset), "note": few}
+        if metric.is_share:
+            cases[name] = len(np.unique(subset.groups[_among(metric, subset)]))
         functions[name] = _on(metric, subset, known)
     for name, (estimate, resampled) in replicates(rows.groups, functions, resamples, seed).items():
         metric = METRICS[name]
@@ -123,19 +127,24 @@ def measure(
             highest=metric.highest,
             kind=metric.interval,
             note=found[name]["note"],
+            cases=cases.get(name),
         )
     return found
 
 
-def _denominator(metric: Metric, subset: Rows) -> int:
-    """How many pictures the figure is a share of, or was measured on."""
+def _among(metric: Metric, subset: Rows) -> NDArray[np.bool_]:
+    """The pictures that the figure is a share of, or was measured on."""
     among = {
         "sensitivity": subset.y_malignant,
         "specificity": ~subset.y_malignant,
         "positive_predictive_value": subset.refer,
         "negative_predictive_value": ~subset.refer,
     }
-    return int(among[metric.name].sum()) if metric.name in among else len(subset)
+    return among.get(metric.name, np.ones(len(subset), dtype=bool))
+
+
+def _denominator(metric: Metric, subset: Rows) -> int:
+    return int(_among(metric, subset).sum())
 
 
 def _on(metric: Metric, subset: Rows, known: NDArray[np.bool_]) -> Any:

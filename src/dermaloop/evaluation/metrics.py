@@ -34,6 +34,7 @@ class Metric:
         function: (rows whose labels say it, weights (R, N)) → (R,); its docstring says what and why.
         highest: Upper bound; the lower bound is 0.
         at_threshold: Whether it depends on the operating point.
+        is_share: Whether it is a plain share of cases, right or wrong.
         both_classes: Whether it needs positives and negatives (or two diagnoses) to mean anything.
         interval: Kind of bootstrap interval.
     """
@@ -45,6 +46,7 @@ class Metric:
     function: MetricFunction
     highest: float = 1.0
     at_threshold: bool = False
+    is_share: bool = False
     both_classes: bool = True
     interval: IntervalKind = "percentile"
 
@@ -144,7 +146,7 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("balanced_accuracy", "Balanced accuracy", "higher", _D, balanced_accuracy, both_classes=False),
-        Metric("accuracy", "Accuracy", "higher", _D, accuracy, both_classes=False),
+        Metric("accuracy", "Accuracy", "higher", _D, accuracy, is_share=True, both_classes=False),
         Metric("macro_auc", "Macro AUC, one versus rest", "higher", _D, macro_auc),
         Metric("malignant_auc", "AUC, malignant versus benign", "higher", _M, malignant_auc),
         Metric("melanoma_auc", "AUC, melanoma versus rest", "higher", _MEL, melanoma_auc),
@@ -153,8 +155,26 @@ METRICS: dict[str, Metric] = {
         ),
         Metric("melanoma_average_precision", "Average precision, melanoma", "higher", _MEL, melanoma_average_precision),
         Metric("malignant_partial_auc", "Partial AUC above 80 % sensitivity", "higher", _M, malignant_partial_auc, 0.2),
-        Metric("sensitivity", "Sensitivity", "higher", _M, sensitivity, at_threshold=True, both_classes=False),
-        Metric("specificity", "Specificity", "higher", _M, specificity, at_threshold=True, both_classes=False),
+        Metric(
+            "sensitivity",
+            "Sensitivity",
+            "higher",
+            _M,
+            sensitivity,
+            at_threshold=True,
+            is_share=True,
+            both_classes=False,
+        ),
+        Metric(
+            "specificity",
+            "Specificity",
+            "higher",
+            _M,
+            specificity,
+            at_threshold=True,
+            is_share=True,
+            both_classes=False,
+        ),
         Metric(
             "positive_predictive_value",
             "Positive predictive value",
@@ -162,6 +182,7 @@ METRICS: dict[str, Metric] = {
             _M,
             positive_predictive_value,
             at_threshold=True,
+            is_share=True,
         ),
         Metric(
             "negative_predictive_value",
@@ -170,6 +191,7 @@ METRICS: dict[str, Metric] = {
             _M,
             negative_predictive_value,
             at_threshold=True,
+            is_share=True,
         ),
         Metric(
             "top_label_calibration_error",

@@ -96,8 +96,12 @@ def choose(
         threshold=threshold,
         sensitivity=sensitivity,
         specificity=specificity,
-        sensitivity_interval=interval(sensitivity, sensitivities, lowest=0, highest=1),
-        specificity_interval=interval(specificity, specificities, lowest=0, highest=1),
+        sensitivity_interval=interval(
+            sensitivity, sensitivities, lowest=0, highest=1, cases=_cases(groups, y_malignant)
+        ),
+        specificity_interval=interval(
+            specificity, specificities, lowest=0, highest=1, cases=_cases(groups, ~y_malignant)
+        ),
         n_malignant=int(sums[1]),
         n_benign=int(sums[3]),
         measured_on=measured_on,
@@ -161,6 +165,10 @@ def _order_statistic(outermost_first: NDArray[np.float64], alpha: float, error_r
         return float(outermost_first[-1])
     rank = int(np.floor(alpha * error_rate * (len(outermost_first) + 1) + 1e-9))
     return float(outermost_first[rank - 1]) if rank >= 1 else default
+
+
+def _cases(groups: Sequence[str] | NDArray[Any], among: NDArray[np.bool_]) -> int:
+    return len(np.unique(np.asarray(groups)[among]))
 
 
 def _need_both(y_malignant: NDArray[np.bool_], measured_on: str) -> None:

@@ -45,7 +45,8 @@ def draw(name: str, title: str, paint: Callable[[Axes], None], *, width: float =
         width: In inches; only the proportion and the size of text relative to it matter.
         height: In inches.
     """
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+    style: Any = {**_STYLE, "svg.hashsalt": name}
+    with mpl.rc_context(style):
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.add_subplot()
         paint(axes)
@@ -75,7 +76,7 @@ def roc(curve: Mapping[str, Any], points: Mapping[str, Any], name: str) -> str:
             spot = point["all"]["sensitivity"]["value"], point["all"]["specificity"]["value"]
             if None not in spot:
                 axes.plot(1 - spot[1], spot[0], marker, color=ORANGE, ms=5.5, label=title, zorder=5)
-        axes.set(xlabel="benign referred (1 − specificity)", ylabel="malignant referred (sensitivity)")
+        axes.set(xlabel="benign referred (1 - specificity)", ylabel="malignant referred (sensitivity)")
         axes.set(xlim=(-0.01, 1.01), ylim=(0, 1.02))
         axes.legend(loc="lower right")
 
@@ -123,7 +124,7 @@ def risk_coverage(curve: Mapping[str, Any], name: str) -> str:
                 _band(axes, x, curve[key], colour, label)
         axes.set(xlabel="share of pictures answered, surest first", ylabel="share of answers wrong")
         axes.set(xlim=(min(x), 1.0))
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, min(1.0, axes.get_ylim()[1]) * 1.3)  # room for the legend
         axes.legend(loc="upper left")
 
     return draw(name, "Risk-coverage curve: errors when the least sure pictures are declined.", paint)

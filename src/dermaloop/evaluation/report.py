@@ -9,20 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from dermaloop.core.taxonomy import ENTRIES, Diagnosis
 from dermaloop.evaluation import plots
 from dermaloop.evaluation.figures import LEAST
 
 _HUNDREDTH = 0.01
+_NONE, _MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 
 def environment() -> Environment:
     """The templates' environment, with the filters that write a figure as text."""
     made = Environment(
         loader=PackageLoader("dermaloop.evaluation", "templates"),
-        autoescape=lambda name: bool(name and name.endswith(".html")),
+        autoescape=select_autoescape(("html",)),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -40,14 +41,14 @@ def environment() -> Environment:
 def value_text(value: float | None, digits: int = 3) -> str:
     """A number with a fixed number of digits; an en dash where there is none."""
     if value is None:
-        return "–"
-    return f"{value:.{digits}f}".replace("-", "−")
+        return _NONE
+    return f"{value:.{digits}f}".replace("-", _MINUS)
 
 
 def figure_text(figure: Mapping[str, Any], digits: int = 3) -> str:
     """Value and interval: `0.944 (0.921 to 0.962)`."""
     if figure["value"] is None:
-        return "–"
+        return _NONE
     text = value_text(figure["value"], digits)
     if figure["low"] is None:
         return text
@@ -57,7 +58,7 @@ def figure_text(figure: Mapping[str, Any], digits: int = 3) -> str:
 def percent_text(share: float | None) -> str:
     """A share as a percentage, one digit below 10 %."""
     if share is None:
-        return "–"
+        return _NONE
     return f"{100 * share:.1f} %" if 0 < abs(share) < 10 * _HUNDREDTH else f"{100 * share:.0f} %"
 
 

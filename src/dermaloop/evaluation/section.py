@@ -98,7 +98,7 @@ def _abstention(
     return {
         "unreadable": unreadable,
         "declined": int(declined.sum()),
-        **{f"share_{key}": figure(float(drawn[key][0]), drawn[key][1], totals[key]) for key in sets},
+        **{f"share_{key}": figure(float(drawn[key][0]), drawn[key][1], totals[key], cases=totals[key]) for key in sets},
         "by_reason": {
             name: {
                 "count": int(held.sum()),

@@ -150,7 +150,7 @@ def compare(
     """
     usable = np.isfinite(perturbed)
     rows, perturbed, assessed = rows.select(usable), perturbed[usable], assessed[usable]
-    flipped = np.not_equal(perturbed >= rows.threshold, rows.refer)
+    flipped = np.asarray(np.not_equal(perturbed >= rows.threshold, rows.refer))
     declined = rows.assessed & ~assessed
     known = rows.known(Label.MALIGNANT)
     y_true, before, after = rows.y_malignant[known], rows.malignant_probability[known], perturbed[known]
@@ -165,11 +165,12 @@ def compare(
         resamples,
         seed,
     )
+    cases = len(np.unique(rows.groups))
     change = float(drawn["after"][0] - drawn["before"][0])
     low, high = interval(change, drawn["after"][1] - drawn["before"][1], lowest=-1.0, highest=1.0)
     return {
         "n": len(rows),
-        "flipped": figure(float(drawn["flipped"][0]), drawn["flipped"][1], len(rows)),
+        "flipped": figure(float(drawn["flipped"][0]), drawn["flipped"][1], len(rows), cases=cases),
         "newly_declined": figure(float(drawn["declined"][0]), drawn["declined"][1], int(rows.assessed.sum())),
         "mean_change": number(float(np.mean(np.abs(perturbed - rows.malignant_probability)))) if len(rows) else None,
         "auc_change": {
@@ -186,13 +187,14 @@ def overall(flips: dict[str, NDArray[np.bool_]], rows: Rows, *, resamples: int =
     """Over all perturbations: the mean share of flipped decisions, and of pictures that any one of them flips.
 
     Args:
-        flips: bool (N,) by perturbation, whether the decision flipped.
+        flips: bool (N,) by perturbation, at least one: whether the decision flipped.
         rows: The untouched pictures.
         resamples: Bootstrap resamples.
         seed: Of the resamples.
     """
-    table = np.stack(list(flips.values()), axis=1) if flips else np.zeros((len(rows), 1), dtype=bool)  # (N, P)
-    mean, ever = table.mean(axis=1), table.any(axis=1)
+    table = np.stack(list(flips.values()), axis=1)  # (N, P)
+    mean = np.asarray(table.mean(axis=1))
+    ever: NDArray[np.bool_] = np.asarray(table.any(axis=1))
     drawn = replicates(
         rows.groups,
         {

@@ -78,7 +78,7 @@ def measure_subgroups(
     for attribute, title in ATTRIBUTES.items():
         values = np.asarray(by_attribute[attribute], dtype=object)
         names = _in_order(attribute, set(values))
-        if len(names) < 2 and (not names or names[0] == UNKNOWN):  # noqa: PLR2004 - nothing recorded, nothing to compare
+        if len(names) < 2:  # noqa: PLR2004 - one value only is the section itself
             continue
         for name in names:
             subset = rows.select(values == name)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dermaloop.core.bundle import Spec
+from dermaloop.core.taxonomy import MALIGNANT
 from dermaloop.evaluation.figures import LEAST
 from dermaloop.evaluation.report import diagnosis_name, environment
 from dermaloop.evaluation.subgroups import UNKNOWN
@@ -60,8 +61,6 @@ def render(spec: Spec, result: Mapping[str, Any] | None = None, *, history: Sequ
 
 
 def _malignant(spec: Spec) -> str:
-    from dermaloop.core.taxonomy import MALIGNANT  # noqa: PLC0415
-
     return ", ".join(str(code) for code in spec.classes if code in MALIGNANT)
 
 
@@ -85,11 +84,11 @@ def _scalar(value: Any) -> str:
 
 
 def _confusions(result: Mapping[str, Any] | None) -> list[tuple[str, str, dict[str, Any]]]:
-    """(section, sentence) of the commonest confusions per section, malignant taken for benign first."""
-    found = []
+    """The commonest confusions of each section: (split, source, entry)."""
+    found: list[tuple[str, str, dict[str, Any]]] = []
     for part in result["sections"] if result else ():
-        for entry in part["confusion"].get("top_confusions", [])[:_WORST]:
-            found.append((part["split"], part["source"] or "all sources", entry))
+        worst = part["confusion"].get("top_confusions", [])[:_WORST]
+        found += [(part["split"], part["source"] or "all sources", entry) for entry in worst]
     return found
 
 
@@ -128,14 +127,12 @@ def _never_tested(spec: Spec, result: Mapping[str, Any] | None) -> list[str]:
         malignant = max((group["counts"]["malignant"] for group in of), default=0)
         if malignant < LEAST:
             many = max((group["counts"]["rows"] for group in of), default=0)
-            sentences.append(
-                f"{title[0].upper()}{title[1:]}: {many or 'no'} picture{'s'[: many != 1]}, {malignant or 'none'} malignant."
-            )
+            sentences.append(f"{title[0].upper()}{title[1:]}: {_pictures(many)}, {malignant or 'none'} malignant.")
     diagnoses = [group for group in groups if group["attribute"] == "diagnosis"]
     for code in spec.classes:
         many = max((group["counts"]["rows"] for group in diagnoses if group["value"] == code), default=0)
         if many < LEAST:
-            sentences.append(f"{diagnosis_name(str(code))}: {many or 'no'} picture{'s'[: many != 1]}.")
+            sentences.append(f"{diagnosis_name(str(code))}: {_pictures(many)}.")
     if not any(part["split"] == "external" for part in result["sections"]):
         sentences.append(
             "No source was held out whole in this evaluation." if not result["leave_one_source_out"] else ""
@@ -145,3 +142,7 @@ def _never_tested(spec: Spec, result: Mapping[str, Any] | None) -> list[str]:
     )
     sentences.append("Prospectively, or in the care of patients.")
     return [sentence for sentence in sentences if sentence]
+
+
+def _pictures(count: int) -> str:
+    return f"{count or 'no'} picture{'' if count == 1 else 's'}"

@@ -9,7 +9,7 @@ Opening the test split is logged in the bundle before a result is shown.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -105,7 +105,7 @@ def evaluate(
             way_out="Copy the bundle to a folder of your own and evaluate that.",
         )
     classifier = Classifier(bundle, threads=options.threads, similar=1)
-    predictions, heat = _classify(classifier, chosen, options.explain, progress)
+    predictions, heat = _classify(classifier, chosen, progress, explain=options.explain)
     result = _result(bundle, manifest, manifest_path, options)
     result["sections"] = _sections(bundle, chosen, predictions, options, progress)
     if options.stress:
@@ -170,7 +170,7 @@ def _chosen(manifest: Manifest, splits: Sequence[str], path: Path) -> Manifest:
 
 
 def _classify(
-    classifier: Classifier, manifest: Manifest, explain: bool, progress: Progress
+    classifier: Classifier, manifest: Manifest, progress: Progress, *, explain: bool
 ) -> tuple[list[Prediction], dict[int, dict[str, float]]]:
     """Predictions in row order, without heatmaps; what the heatmaps measured by row, where there is an outline."""
     masks = manifest.column("mask_path")
@@ -259,7 +259,7 @@ def _result(bundle: bundles.Bundle, manifest: Manifest, path: Path, options: Opt
         "splits": list(options.splits),
         "resamples": options.resamples,
         "seed": options.seed,
-        "interval": f"{bootstrap.LEVEL:.0%} bootstrap, resampled by patient, else lesion",
+        "interval": f"{100 * bootstrap.LEVEL:.0f} % bootstrap, resampled by patient, else lesion",
         "metrics": {
             name: {"title": metric.title, "better": metric.better, "says": (metric.function.__doc__ or "").strip()}
             for name, metric in METRICS.items()
@@ -287,4 +287,4 @@ def _history_entry(
 
 
 def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
+    return dt.datetime.now(dt.UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")

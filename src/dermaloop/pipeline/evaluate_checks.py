@@ -94,7 +94,7 @@ def _stress_split(
 
 
 def _perturbed(manifest: Manifest, size_px: int, apply: stress.Apply) -> Iterator[Item]:
-    """The pictures, perturbed, as BMP files; squashed ones are first stretched back, so that turning turns the lesion."""
+    """The pictures, perturbed, as BMP; squashed ones are first stretched back, so that turning turns the lesion."""
     aspects = manifest.column("pixel_aspect")
     for row, path in enumerate(manifest.image_paths()):
         image = decode(path.read_bytes(), name=path.name, least_side_px=size_px).image

@@ -34,7 +34,7 @@ def without_pictures(prediction: Prediction) -> Prediction:
 
 
 def table(manifest: Manifest, predictions: Sequence[Prediction]) -> pa.Table:
-    """One row per picture: who it is, what it was labelled, what was said of it; enough to compute every figure again."""
+    """One row per picture: which it is, its label, what was said of it; enough to compute every figure again."""
     columns: dict[str, list[Any]] = {name: manifest.column(name) for name in _IDENTITY}
     columns["group"] = list(manifest.groups())
     columns["malignant"] = list(manifest.malignant())
