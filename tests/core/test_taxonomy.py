@@ -40,8 +40,8 @@ def test_every_diagnosis_has_one_row_in_the_order_of_probability_vectors():
 
 
 def test_malignant_and_benign_share_the_diagnoses_out():
-    assert MALIGNANT == {Diagnosis.MEL, Diagnosis.BCC, Diagnosis.AKIEC, Diagnosis.SCC}
-    assert MALIGNANT | BENIGN == set(Diagnosis)
+    assert {Diagnosis.MEL, Diagnosis.BCC, Diagnosis.AKIEC, Diagnosis.SCC} == MALIGNANT
+    assert set(Diagnosis) == MALIGNANT | BENIGN
     assert not MALIGNANT & BENIGN
 
 

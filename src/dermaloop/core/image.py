@@ -141,7 +141,7 @@ def decode(
         image = _finish(image, header, least_side_px)
     except ImageError:
         raise
-    except MemoryError as error:
+    except (MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _as_refusal("too_many_pixels", name, "there is not enough memory for it") from error
     except Exception as error:  # decoders raise anything on hostile bytes; here it becomes one reason
         text = str(error)
