@@ -38,8 +38,7 @@ def serve(
 ) -> None:
     """Serve the web page and the API to this computer, until Ctrl-C.
 
-    Every setting can also be given as an environment variable; 'dermaloop serve-settings' is not needed to see them:
-    they are listed with their defaults at the end of docs/serving.md.
+    Further settings are read from the environment: DERMALOOP_MAX_FILE_BYTES and others, see docs/serving.md.
     """
     from dermaloop.core.bundle import open_bundle
     from dermaloop.inference.classifier import Classifier

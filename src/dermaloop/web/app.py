@@ -118,7 +118,7 @@ def _handle_errors(app: FastAPI) -> None:
         return response
 
     @app.exception_handler(ClientDisconnect)
-    async def gone(request: Request, error: ClientDisconnect) -> Response:
+    async def gone(_request: Request, _error: ClientDisconnect) -> Response:
         return Response(status_code=_CLIENT_CLOSED_REQUEST)  # nobody is there to read it
 
 

@@ -1,43 +1,37 @@
 """The model card as safe HTML.
 
-Owns the conversion of the bundle's Markdown. Refuses to trust it: HTML inside it is shown as text, pictures are
-dropped, and only links with an ordinary scheme become links (markdown-it-py's own rule).
+Owns the conversion of the bundle's Markdown. Refuses to trust it: HTML inside it is shown as text, pictures become
+their description, and only links with an ordinary scheme become links (markdown-it-py's own rule).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from markdown_it import MarkdownIt
-from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
-from markupsafe import Markup, escape
+from markupsafe import Markup
+
+# Wide tables scroll on their own, by keyboard too, instead of making the page scroll sideways.
+_SCROLL_OPEN = '<div class="scroll" role="region" aria-label="Table" tabindex="0">\n'
+_SCROLL_CLOSE = "</div>\n"
 
 
 def card_html(markdown: str) -> Markup:
     """The card as HTML: CommonMark and tables, nothing that could load or run anything."""
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
-    reader.add_render_rule("image", _image)
-    reader.add_render_rule("table_open", _table_open)
-    reader.add_render_rule("table_close", _table_close)
-    reader.add_render_rule("link_open", _link_open)
-    return Markup(reader.render(markdown))  # noqa: S704 - the renderer escapes everything that is not Markdown
+    tokens = list(_tamed(reader.parse(markdown)))
+    return Markup(reader.renderer.render(tokens, reader.options, {}))  # noqa: S704 - all but Markdown is escaped
 
 
-def _table_open(self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-    # Wide tables scroll on their own, by keyboard too, instead of making the page scroll sideways.
-    return '<div class="scroll" role="region" aria-label="Table" tabindex="0"><table>\n'
-
-
-def _table_close(self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-    return "</table></div>\n"
-
-
-def _image(self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-    return str(escape(tokens[index].content))  # what the picture would show, in words
-
-
-def _link_open(self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-    tokens[index].attrSet("rel", "noopener noreferrer")
-    return self.renderToken(tokens, index, options, env)
+def _tamed(tokens: Sequence[Token]) -> Iterator[Token]:
+    for token in tokens:
+        if token.type == "table_open":
+            yield Token("html_block", "", 0, content=_SCROLL_OPEN)
+        if token.children:
+            token.children = list(_tamed(token.children))
+        if token.type == "link_open":
+            token.attrSet("rel", "noopener noreferrer")
+        yield Token("text", "", 0, content=token.content) if token.type == "image" else token
+        if token.type == "table_close":
+            yield Token("html_block", "", 0, content=_SCROLL_CLOSE)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -160,7 +160,7 @@ def result(prediction: Prediction, heatmap: HeatmapFormat) -> ResultModel:
             for reason in prediction.reasons
         ],
         malignant_probability=prediction.malignant_probability,
-        decision=prediction.decision.value or None,
+        decision=cast("Literal['refer', 'no_referral'] | None", prediction.decision.value or None),
         operating_point=prediction.operating_point,
         threshold=prediction.threshold,
         top_diagnosis=None if prediction.top_diagnosis is None else str(prediction.top_diagnosis),

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dermaloop.core.errors import DermaloopError
+from dermaloop.core.image import DEFAULT_LIMITS
 
 PREFIX = "DERMALOOP_"
 _MEBIBYTE = 1024 * 1024
@@ -45,7 +46,9 @@ class Settings(BaseSettings):
         le=1024,
         description="Requests that may wait for their turn; the next one is told to come back.",
     )
-    max_file_bytes: int = Field(default=32 * _MEBIBYTE, ge=1024, description="Largest picture file, in bytes.")
+    max_file_bytes: int = Field(
+        default=32 * _MEBIBYTE, ge=1024, le=DEFAULT_LIMITS.max_bytes, description="Largest picture file, in bytes."
+    )
     max_files: int = Field(default=20, ge=1, le=1000, description="Most picture files in one request.")
     max_total_bytes: int = Field(default=128 * _MEBIBYTE, ge=1024, description="Largest request, in bytes.")
     upload_timeout_s: float = Field(default=60.0, gt=0, description="Longest time to receive a request, in seconds.")

@@ -18,6 +18,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from dermaloop.web.errors import WebError
 
 if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
     from starlette.requests import Request
 
     from dermaloop.web.settings import Settings
@@ -134,7 +135,7 @@ class _Collector:
         self._buffer = bytearray()
         self._too_large = False
 
-    def callbacks(self) -> dict[str, object]:
+    def callbacks(self) -> MultipartCallbacks:
         return {
             "on_part_begin": self._part_begin,
             "on_header_field": self._on_header_field,

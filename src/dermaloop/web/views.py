@@ -22,6 +22,8 @@ from dermaloop.web.wording import CONFIRMATIONS, QUALITY, Verdict, percent, verd
 
 _WHOLE = 0.999
 _AMBIGUOUS = "ambiguous"
+_TOO_LARGE = "too_large_bytes"
+"""As `core.image` calls it, so that the page and the command name the same reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ def predict(classifier: Classifier, upload: Upload, settings: Settings) -> Predi
     if not upload.too_large:
         return classifier.classify(upload.content, upload.name)
     error = file_too_large(upload.name, "", settings)
-    reason = Reason(error.code, f"{_sentence(error.what)} {error.way_out}")
+    reason = Reason(_TOO_LARGE, f"{_sentence(error.what)} {error.way_out}")
     return Prediction(upload.name, "", classifier.bundle.identity, Status.UNREADABLE, (reason,))
 
 

@@ -54,9 +54,7 @@ def verdict(prediction: Prediction, point: OperatingPoint) -> Verdict:
         return Verdict(
             "refer",
             _("Suspicious: refer"),
-            _(
-                "Estimated probability of malignancy: %(probability)s, at or above the referral threshold of %(threshold)s."
-            )
+            _("Estimated probability of malignancy: %(probability)s. Referral threshold: %(threshold)s.")
             % {"probability": probability, "threshold": threshold},
             _("Not a diagnosis: at this threshold, about %(false)s of benign lesions are flagged too.")
             % {"false": percent(1 - point.specificity, 0)},
@@ -64,7 +62,7 @@ def verdict(prediction: Prediction, point: OperatingPoint) -> Verdict:
     return Verdict(
         "no_referral",
         _("Below the referral threshold"),
-        _("Estimated probability of malignancy: %(probability)s, below the referral threshold of %(threshold)s.")
+        _("Estimated probability of malignancy: %(probability)s. Referral threshold: %(threshold)s.")
         % {"probability": probability, "threshold": threshold},
         _("This does not rule out malignancy: at this threshold, about %(missed)s of malignant lesions are missed.")
         % {"missed": percent(1 - point.sensitivity, 0)},

@@ -1,0 +1,86 @@
+"""A toy classifier behind the real application, for all tests of the page and the API."""
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+from support.toy import toy_bundle
+
+from dermaloop.core import bundle as bundles
+from dermaloop.core.synthetic import draw_lesion
+from dermaloop.inference.classifier import Classifier
+from dermaloop.web.app import create_app
+from dermaloop.web.settings import Settings
+
+CARD = """# Toy model
+
+Fitted on drawn lesions. <script>alert("card")</script>
+
+| Split | Malignant AUC |
+|---|---|
+| test | 0.50 |
+
+[A paper](https://doi.org/10.1038/sdata.2018.161) and ![a picture](https://elsewhere.example/x.png)
+and [a trap](javascript:alert(1)).
+"""
+REPORT = "<!doctype html><title>Report</title><style>h1{color:#333}</style><h1>Report</h1>"
+BASE = "http://127.0.0.1:8000"
+BENIGN_LIMIT = 0.99
+
+
+def as_bytes(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
+    """The bytes of a picture."""
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="session")
+def toy_classifier(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    """The toy bundle with a card and a report, ready to classify."""
+    parts = {bundles.CARD: CARD.encode(), bundles.REPORT: REPORT.encode()}
+    folder: Path = tmp_path_factory.mktemp("web")
+    path = toy_bundle(folder, parts=parts, licence="CC BY-NC 4.0, non-commercial research")
+    return Classifier(bundles.open_bundle(path), threads=1)
+
+
+Make = Callable[..., TestClient]
+
+
+@pytest.fixture
+def make_client(toy_classifier: Classifier) -> Iterator[Make]:
+    """Makes a client of an application with other settings or another classifier."""
+    clients: list[TestClient] = []
+
+    def make(classifier: Any = None, **settings: Any) -> TestClient:
+        app = create_app(Settings(**settings), classifier or toy_classifier)
+        client = TestClient(app, base_url=BASE)
+        client.__enter__()
+        clients.append(client)
+        return client
+
+    yield make
+    for client in clients:
+        client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def client(make_client: Make) -> TestClient:
+    """A client of the application with the settings as they come."""
+    return make_client()
+
+
+@pytest.fixture(scope="session")
+def lesion_jpeg() -> bytes:
+    """A drawn lesion that the toy model assesses."""
+    return as_bytes(draw_lesion(4, size_px=300, malignant=True), quality=92)
+
+
+@pytest.fixture(scope="session")
+def blank_png() -> bytes:
+    """A blank picture, which the toy model declines as blurred."""
+    return as_bytes(Image.new("RGB", (300, 300), (210, 170, 150)), "PNG")
