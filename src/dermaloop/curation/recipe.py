@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -57,6 +57,7 @@ class SourceRecipe(_Part):
     use: Use = Field(default="split", description="split: by the ratios; train: only for training; external: held out.")
     licence: str = ""
     pixel_aspect: float | None = Field(default=None, gt=0)
+    pixel_aspect_by_label: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     image_type: ImageType | None = None
     confirmation: Confirmation = Confirmation.UNKNOWN
     image_column: str = "image"
@@ -65,7 +66,17 @@ class SourceRecipe(_Part):
 
     def settings(self, name: str) -> Settings:
         """What the importer is told."""
-        return Settings(name=name, **self.model_dump(exclude={"importer", "folder", "use", "labels"}), labels=self.labels)
+        return Settings(
+            name=name,
+            licence=self.licence,
+            pixel_aspect=self.pixel_aspect,
+            pixel_aspect_by_label=self.pixel_aspect_by_label,
+            image_type=self.image_type,
+            confirmation=self.confirmation,
+            image_column=self.image_column,
+            label_column=self.label_column,
+            labels=self.labels,
+        )
 
 
 class Exclusion(_Part):

@@ -40,7 +40,7 @@ def read(folder: Path, settings: Settings, notes: Notes) -> Iterator[ManifestRow
             image_id=image_id,
             source=settings.name,
             path=str(path),
-            pixel_aspect=settings.pixel_aspect or 1.0,
+            pixel_aspect=settings.pixel_aspect_by_label.get(term, settings.pixel_aspect or 1.0),
             lesion_id=_prefixed(settings.name, values.get("lesion_id", "")),
             patient_id=_prefixed(settings.name, values.get("patient_id", "")),
             diagnosis_term=term,

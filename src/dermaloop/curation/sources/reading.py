@@ -36,6 +36,8 @@ class Settings:
     """Overrides the importer's own."""
     pixel_aspect: float | None = None
     """Overrides the importer's own; see `core.preprocess.frame`."""
+    pixel_aspect_by_label: Mapping[str, float] = field(default_factory=dict)
+    """For `labels` and `folders`: overrides `pixel_aspect` where the labels come from differently made pictures."""
     image_type: ImageType | None = None
     """Overrides the importer's own."""
     confirmation: Confirmation = Confirmation.UNKNOWN
