@@ -1,6 +1,5 @@
 """A toy classifier behind the real application, for all tests of the page and the API."""
 
-import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
+from support.hostile import save
 from support.toy import toy_bundle
 
 from dermaloop.core import bundle as bundles
@@ -29,14 +29,6 @@ and [a trap](javascript:alert(1)).
 """
 REPORT = "<!doctype html><title>Report</title><style>h1{color:#333}</style><h1>Report</h1>"
 BASE = "http://127.0.0.1:8000"
-BENIGN_LIMIT = 0.99
-
-
-def as_bytes(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
-    """The bytes of a picture."""
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
 
 
 @pytest.fixture(scope="session")
@@ -77,10 +69,10 @@ def client(make_client: Make) -> TestClient:
 @pytest.fixture(scope="session")
 def lesion_jpeg() -> bytes:
     """A drawn lesion that the toy model assesses."""
-    return as_bytes(draw_lesion(4, size_px=300, malignant=True), quality=92)
+    return save(draw_lesion(4, size_px=300, malignant=True), "JPEG", quality=92)
 
 
 @pytest.fixture(scope="session")
 def blank_png() -> bytes:
     """A blank picture, which the toy model declines as blurred."""
-    return as_bytes(Image.new("RGB", (300, 300), (210, 170, 150)), "PNG")
+    return save(Image.new("RGB", (300, 300), (210, 170, 150)), "PNG")
