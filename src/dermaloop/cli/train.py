@@ -24,9 +24,13 @@ def train(
     weights: Annotated[Path | None, typer.Option(help="Folder of the recipe's starting weights.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder of pre-decoded pictures; default beside OUT.")] = None,
     leave_out: Annotated[list[str] | None, typer.Option(help="Source to leave out; may be repeated.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Override, e.g. run.steps=100; may be repeated.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override, e.g. run.steps=100; may be repeated.")
+    ] = None,
     licence: Annotated[str, typer.Option(help="Terms of the model; they follow its data.")] = LICENCE,
-    package_only: Annotated[bool, typer.Option("--package-only", help="Package a finished run again, without training.")] = False,
+    package_only: Annotated[
+        bool, typer.Option("--package-only", help="Package a finished run again, without training.")
+    ] = False,
 ) -> None:
     """Train a network by a recipe and package it as a bundle."""
     try:
@@ -36,7 +40,9 @@ def train(
         from dermaloop.training.run import open_run
         from dermaloop.training.run import train as run_training
     except ImportError as error:
-        raise MissingExtraError(f"training needs the package {error.name!r}", way_out="Install it with: pip install 'dermaloop[train]'") from error
+        raise MissingExtraError(
+            f"training needs the package {error.name!r}", way_out="Install it with: pip install 'dermaloop[train]'"
+        ) from error
     overrides = {}
     for text in set_ or []:
         key, equals, value = text.partition("=")
@@ -48,7 +54,13 @@ def train(
         chosen = recipes.without_source(chosen, source)
     rows = read(manifest)
     console = Console(stderr=True)
-    trained = open_run(out) if package_only else run_training(chosen, rows, out, weights_folder=weights, cache_folder=cache, show_progress=sys.stderr.isatty())
+    trained = (
+        open_run(out)
+        if package_only
+        else run_training(
+            chosen, rows, out, weights_folder=weights, cache_folder=cache, show_progress=sys.stderr.isatty()
+        )
+    )
     if package_only:
         trained = trained.with_package(chosen)
     target = bundle or out / f"{trained.recipe.name}.dermaloop"

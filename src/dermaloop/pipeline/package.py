@@ -51,7 +51,9 @@ class _Predicted:
         return np.where(single, self.candidates.argmax(axis=1), -1)
 
 
-def package(trained: Trained, manifest: Manifest, out: Path, *, name: str | None = None, version: str = "1", licence: str) -> bundle.Bundle:
+def package(
+    trained: Trained, manifest: Manifest, out: Path, *, name: str | None = None, version: str = "1", licence: str
+) -> bundle.Bundle:
     """Makes the bundle of a finished training.
 
     Args:
@@ -114,7 +116,9 @@ def package(trained: Trained, manifest: Manifest, out: Path, *, name: str | None
         bundle.MODEL: graph,
         bundle.DISTRIBUTION: bundle.array_part(**distribution),
         bundle.REFERENCES: bundle.array_part(**_references(train, recipe.seed)),
-        bundle.HISTORY: bundle.json_part([{"event": "packaged", "date": spec.created, "manifest_sha256": spec.manifest_sha256}]),
+        bundle.HISTORY: bundle.json_part(
+            [{"event": "packaged", "date": spec.created, "manifest_sha256": spec.manifest_sha256}]
+        ),
         bundle.CARD: _first_card(spec).encode(),
     }
     return bundle.write(out, spec, parts)
@@ -125,7 +129,9 @@ def _calibration_rows(manifest: Manifest, how: Package, left_out: Sequence[str])
     sources = set(how.calibration_sources or rows.column("source")) - set(left_out)
     rows = rows.where(source=sorted(sources))
     if not len(rows):
-        raise ManifestError("empty_split", "no row has the split 'calibration'", way_out="Run 'dermaloop curate split' first.")
+        raise ManifestError(
+            "empty_split", "no row has the split 'calibration'", way_out="Run 'dermaloop curate split' first."
+        )
     return rows
 
 
@@ -135,14 +141,18 @@ def _predict(session: Session, rows: Manifest) -> _Predicted:
     raw = raw_many(session, items)
     if raw.unreadable:
         index, reason = next(iter(raw.unreadable.items()))
-        raise ManifestError("unreadable_file", reason.text, where=str(rows.image_path(index)), way_out="Run 'dermaloop curate check'.")
+        raise ManifestError(
+            "unreadable_file", reason.text, where=str(rows.image_path(index)), way_out="Run 'dermaloop curate check'."
+        )
     candidates = np.zeros((len(rows), len(CLASSES)), dtype=bool)
     for row, found in enumerate(rows.candidate_sets()):
         candidates[row, [CLASSES.index(diagnosis) for diagnosis in found]] = True
     return _Predicted(rows, raw, candidates)
 
 
-def _decide(probability: NDArray[np.float64], held: _Predicted, how: Package, measured_on: str) -> tuple[list[bundle.OperatingPoint], operating_point.Band]:
+def _decide(
+    probability: NDArray[np.float64], held: _Predicted, how: Package, measured_on: str
+) -> tuple[list[bundle.OperatingPoint], operating_point.Band]:
     """Operating points, and the ambiguous band around the first, on the rows known to be malignant or benign."""
     bad = np.array([diagnosis in MALIGNANT for diagnosis in CLASSES])
     known = held.candidates.any(axis=1) & ~((held.candidates & bad).any(axis=1) & (held.candidates & ~bad).any(axis=1))
@@ -150,10 +160,14 @@ def _decide(probability: NDArray[np.float64], held: _Predicted, how: Package, me
     risk = calibrated.malignant_probability(probability, CLASSES)[known]
     groups = np.asarray(held.rows.groups())[known]
     points = [
-        operating_point.choose(f"sensitivity-{round(100 * target)}", risk, is_malignant, groups, target, measured_on=measured_on)
+        operating_point.choose(
+            f"sensitivity-{round(100 * target)}", risk, is_malignant, groups, target, measured_on=measured_on
+        )
         for target in how.sensitivity
     ]
-    band = operating_point.ambiguous_band(risk, is_malignant, threshold=points[0].threshold, alpha=how.ambiguous_alpha, largest_share=how.ambiguous_share)
+    band = operating_point.ambiguous_band(
+        risk, is_malignant, threshold=points[0].threshold, alpha=how.ambiguous_alpha, largest_share=how.ambiguous_share
+    )
     return points, band
 
 
@@ -169,7 +183,10 @@ def _quality_limits(raws: Sequence[Raw]) -> dict[str, tuple[float | None, float 
     for measure in raws[0].quality:
         values = np.concatenate([raw.quality[measure] for raw in raws])
         low, high = np.quantile(values, [_QUALITY_TAIL, 1 - _QUALITY_TAIL])
-        limits[measure] = (float(low / _QUALITY_SLACK) if measure == "brightness" else None, float(min(1.0, high * _QUALITY_SLACK)))
+        limits[measure] = (
+            float(low / _QUALITY_SLACK) if measure == "brightness" else None,
+            float(min(1.0, high * _QUALITY_SLACK)),
+        )
     return limits
 
 
@@ -183,7 +200,11 @@ def _references(train: _Predicted, seed: int) -> dict[str, NDArray[Any]]:
     rows = train.rows.select(np.isin(np.arange(len(train.rows)), chosen))
     index = np.sort(np.asarray(chosen))
     return similar.build_references(
-        train.raw.embedding[index], rows.column("image_id"), rows.column("source"), rows.column("diagnosis"), rows.column("confirmation")
+        train.raw.embedding[index],
+        rows.column("image_id"),
+        rows.column("source"),
+        rows.column("diagnosis"),
+        rows.column("confirmation"),
     )
 
 

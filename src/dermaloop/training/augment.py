@@ -46,7 +46,9 @@ def plain(pictures: Tensor, size_px: int) -> Tensor:
     """The unchanged pictures at another size. uint8 (N, S, S, 3) → float32 (N, 3, size_px, size_px) in [0, 1]."""
     images = pictures.permute(0, 3, 1, 2).to(torch.float32).div_(255)
     if images.shape[-1] != size_px:
-        images = functional.interpolate(images, (size_px, size_px), mode="bilinear", antialias=True, align_corners=False)
+        images = functional.interpolate(
+            images, (size_px, size_px), mode="bilinear", antialias=True, align_corners=False
+        )
     return images.contiguous(memory_format=torch.channels_last)
 
 
@@ -77,7 +79,11 @@ def _geometry(images: Tensor, size_px: int, how: Augment, generator: torch.Gener
     if images.shape[-1] >= 2 * size_px:  # avoids aliasing where the result is much smaller
         source = functional.interpolate(images, scale_factor=0.5, mode="area")
     return functional.grid_sample(
-        source.contiguous(memory_format=torch.channels_last), grid, mode="bilinear", padding_mode="reflection", align_corners=False
+        source.contiguous(memory_format=torch.channels_last),
+        grid,
+        mode="bilinear",
+        padding_mode="reflection",
+        align_corners=False,
     )
 
 

@@ -67,7 +67,9 @@ def open_cache(manifest: Manifest, folder: Path, size_px: int, *, progress: Prog
             done.write_text(json.dumps({"key": key, "shape": shape}))
         except OSError as error:
             way_out = "Free space, or choose another folder with --cache."
-            raise OutputError(f"the cache cannot be written ({error.strerror or error})", where=str(path), way_out=way_out) from error
+            raise OutputError(
+                f"the cache cannot be written ({error.strerror or error})", where=str(path), way_out=way_out
+            ) from error
     return Cache(np.load(path, mmap_mode="r"), path)
 
 
@@ -87,13 +89,25 @@ def _fill(manifest: Manifest, path: Path, shape: tuple[int, ...], progress: Prog
         try:
             content = paths[index].read_bytes()
         except OSError as error:
-            raise ManifestError("missing_file", f"the picture cannot be read ({error.strerror})", where=str(paths[index]), way_out="Run 'dermaloop curate check'.") from error
+            raise ManifestError(
+                "missing_file",
+                f"the picture cannot be read ({error.strerror})",
+                where=str(paths[index]),
+                way_out="Run 'dermaloop curate check'.",
+            ) from error
         if hashes[index] and hashlib.sha256(content).hexdigest() != hashes[index]:
-            raise ManifestError("changed_file", "the picture differs from its hash in the manifest", where=str(paths[index]), way_out="Run 'dermaloop curate check'.")
+            raise ManifestError(
+                "changed_file",
+                "the picture differs from its hash in the manifest",
+                where=str(paths[index]),
+                way_out="Run 'dermaloop curate check'.",
+            )
         try:
             decoded = decode(content, name=paths[index].name, least_side_px=shape[1])
         except ImageError as error:
-            raise ManifestError("unreadable_file", str(error), where=str(paths[index]), way_out="Exclude the row.") from error
+            raise ManifestError(
+                "unreadable_file", str(error), where=str(paths[index]), way_out="Exclude the row."
+            ) from error
         pictures[index] = network_input(decoded.image, preprocess, pixel_aspect=aspects[index])
 
     task = progress.add_task("Decoding pictures", total=shape[0]) if progress else None
@@ -132,7 +146,12 @@ def targets(manifest: Manifest) -> Targets:
     empty = np.flatnonzero(~candidates.any(axis=1))
     if len(empty):
         where = f"row {empty[0] + 1} (image_id {manifest.column('image_id')[empty[0]]!r})"
-        raise ManifestError("unlabelled", f"{len(empty)} rows to train on have no diagnosis", where=where, way_out="Exclude them or label them.")
+        raise ManifestError(
+            "unlabelled",
+            f"{len(empty)} rows to train on have no diagnosis",
+            where=where,
+            way_out="Exclude them or label them.",
+        )
     fine = np.where(candidates.sum(axis=1) == 1, candidates.argmax(axis=1), -1)
     return Targets(candidates, fine.astype(np.int64), manifest.column("source"))
 
@@ -147,7 +166,11 @@ def sampling_weights(labels: Targets, data: Data) -> NDArray[np.float64]:
         ManifestError: No row has a positive share.
     """
     sources = np.asarray(labels.sources)
-    sets = np.packbits(labels.candidates, axis=1)[:, 0] if labels.candidates.shape[1] <= 8 else np.unique(labels.candidates, axis=0, return_inverse=True)[1]  # noqa: PLR2004
+    sets = (
+        np.packbits(labels.candidates, axis=1)[:, 0]
+        if labels.candidates.shape[1] <= 8
+        else np.unique(labels.candidates, axis=0, return_inverse=True)[1]
+    )  # noqa: PLR2004
     present, counts = np.unique(sources, return_counts=True)
     share = _source_shares(dict(zip(present.tolist(), counts.tolist(), strict=True)), data.source_share)
     weights = np.zeros(len(sources))
@@ -158,7 +181,9 @@ def sampling_weights(labels: Targets, data: Data) -> NDArray[np.float64]:
         weights[inside] = share[source] * (kind_share / number)[index]
         assert len(kinds)
     if not weights.sum() > 0:
-        raise ManifestError("nothing_to_train", "no row has a positive share", way_out="Look at data.source_share and data.leave_out.")
+        raise ManifestError(
+            "nothing_to_train", "no row has a positive share", way_out="Look at data.source_share and data.leave_out."
+        )
     normalised: NDArray[np.float64] = weights / weights.sum()
     return normalised
 
@@ -172,7 +197,17 @@ def _source_shares(counts: dict[str, int], given: dict[str, float]) -> dict[str,
 class StepSampler(Sampler[list[int]]):
     """Draws the indices of each step's batch as a function of (seed, step, rank) alone."""
 
-    def __init__(self, weights: NDArray[np.float64], batch: int, seed: int, steps_per_epoch: int, position: Callable[[], int], *, rank: int = 0, ranks: int = 1) -> None:
+    def __init__(
+        self,
+        weights: NDArray[np.float64],
+        batch: int,
+        seed: int,
+        steps_per_epoch: int,
+        position: Callable[[], int],
+        *,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
         self._cumulative = np.cumsum(weights)
         self._batch, self._seed, self._steps_per_epoch, self._position = batch, seed, steps_per_epoch, position
         self._rank, self._ranks = rank, ranks
@@ -184,7 +219,9 @@ class StepSampler(Sampler[list[int]]):
         """Indices of the batch of one step."""
         generator = np.random.default_rng((self._seed, step, self._rank, self._ranks))
         draws = generator.random(self._batch) * self._cumulative[-1]
-        found: list[int] = np.searchsorted(self._cumulative, draws, side="right").clip(0, len(self._cumulative) - 1).tolist()
+        found: list[int] = (
+            np.searchsorted(self._cumulative, draws, side="right").clip(0, len(self._cumulative) - 1).tolist()
+        )
         return found
 
     def __iter__(self) -> Iterator[list[int]]:

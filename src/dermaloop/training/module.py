@@ -27,7 +27,14 @@ from dermaloop.training.recipe import Recipe
 _LEAST = 5  # fewer cases of a side than this say nothing of an AUC
 
 
-def candidate_loss(logits: Tensor, candidates: Tensor, *, label_smoothing: float = 0.0, log_prior: Tensor | None = None, class_weight: Tensor | None = None) -> Tensor:
+def candidate_loss(
+    logits: Tensor,
+    candidates: Tensor,
+    *,
+    label_smoothing: float = 0.0,
+    log_prior: Tensor | None = None,
+    class_weight: Tensor | None = None,
+) -> Tensor:
     """Negative log of the summed probability of the diagnoses that a label leaves possible.
 
     For a fine label this is cross-entropy. For a coarse one it asks only for what is known.
@@ -64,7 +71,9 @@ class Module(lightning.LightningModule):
         validation: Labels of the validation rows.
     """
 
-    def __init__(self, network: nn.Module, recipe: Recipe, class_share: NDArray[np.float64], validation: Targets) -> None:
+    def __init__(
+        self, network: nn.Module, recipe: Recipe, class_share: NDArray[np.float64], validation: Targets
+    ) -> None:
         super().__init__()
         self.network = network
         self.recipe = recipe
@@ -77,7 +86,9 @@ class Module(lightning.LightningModule):
         balance, tau = recipe.loss.balance, recipe.loss.tau
         self.register_buffer("log_prior", tau * share.log() if balance == "logit_adjusted" else None, persistent=False)
         weight = share**-tau
-        self.register_buffer("class_weight", weight / (weight * share).sum() if balance == "class_weighted" else None, persistent=False)
+        self.register_buffer(
+            "class_weight", weight / (weight * share).sum() if balance == "class_weighted" else None, persistent=False
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """float (N, 3, S, S) in [0, 1] → logits (N, K)."""
@@ -118,7 +129,13 @@ class Module(lightning.LightningModule):
 
     def _loss(self, logits: Tensor, candidates: Tensor) -> Tensor:
         how = self.recipe.loss
-        return candidate_loss(logits, candidates, label_smoothing=how.label_smoothing, log_prior=self.log_prior, class_weight=self.class_weight)
+        return candidate_loss(
+            logits,
+            candidates,
+            label_smoothing=how.label_smoothing,
+            log_prior=self.log_prior,
+            class_weight=self.class_weight,
+        )
 
     def _mix(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | None, float]:
         """Mixup or cutmix of the batch with a shuffle of itself; the shuffle and the share of the first."""
@@ -199,16 +216,24 @@ def validation_scores(probability: NDArray[np.float32], labels: Targets, index: 
     for source in sorted(set(sources.tolist())):
         known = (sources == source) & (is_bad | is_good)
         if min(is_bad[known].sum(), is_good[known].sum()) >= _LEAST:
-            found[f"malignant_auc/{source}"] = float(roc_auc_score(is_bad[known], probability[known][:, bad].sum(axis=1)))
+            found[f"malignant_auc/{source}"] = float(
+                roc_auc_score(is_bad[known], probability[known][:, bad].sum(axis=1))
+            )
             parts.append(found[f"malignant_auc/{source}"])
         single = (sources == source) & (fine >= 0)
         melanoma = fine[single] == classes.index(Diagnosis.MEL)
         if min(melanoma.sum(), (~melanoma).sum()) >= _LEAST:
-            found[f"melanoma_auc/{source}"] = float(roc_auc_score(melanoma, probability[single][:, classes.index(Diagnosis.MEL)]))
+            found[f"melanoma_auc/{source}"] = float(
+                roc_auc_score(melanoma, probability[single][:, classes.index(Diagnosis.MEL)])
+            )
     if len(sources):
         names, counts = np.unique(sources, return_counts=True)
         largest = (sources == names[counts.argmax()]) & (fine >= 0)
-        each = [roc_auc_score(fine[largest] == k, probability[largest][:, k]) for k in range(len(classes)) if 0 < (fine[largest] == k).sum() < largest.sum()]
+        each = [
+            roc_auc_score(fine[largest] == k, probability[largest][:, k])
+            for k in range(len(classes))
+            if 0 < (fine[largest] == k).sum() < largest.sum()
+        ]
         if each:
             found["macro_auc"] = float(np.mean(each))
             parts.append(found["macro_auc"])

@@ -37,15 +37,28 @@ def build(recipe: Network, weights_folder: Path | None = None, *, start: bool = 
     hub = start and recipe.start == "hub"
     try:
         model: nn.Module = timm.create_model(
-            recipe.name, pretrained=hub, num_classes=len(Diagnosis), drop_rate=recipe.drop_rate, drop_path_rate=recipe.drop_path_rate
+            recipe.name,
+            pretrained=hub,
+            num_classes=len(Diagnosis),
+            drop_rate=recipe.drop_rate,
+            drop_path_rate=recipe.drop_path_rate,
         )
     except RuntimeError as error:
-        raise RecipeError(f"network.name: timm does not know {recipe.name!r} ({error})", way_out="'timm.list_models()' lists the names.") from error
+        raise RecipeError(
+            f"network.name: timm does not know {recipe.name!r} ({error})",
+            way_out="'timm.list_models()' lists the names.",
+        ) from error
     except OSError as error:
-        raise RecipeError(f"network.start: the weights of {recipe.name!r} cannot be fetched ({error})", way_out="Name a local safetensors file.") from error
+        raise RecipeError(
+            f"network.start: the weights of {recipe.name!r} cannot be fetched ({error})",
+            way_out="Name a local safetensors file.",
+        ) from error
     head = classifier(model)
     if not isinstance(head, nn.Linear) or head.in_features != getattr(model, "num_features", -1):
-        raise RecipeError(f"network.name: {recipe.name!r} has no single linear classifier", way_out="Choose a network with global average pooling.")
+        raise RecipeError(
+            f"network.name: {recipe.name!r} has no single linear classifier",
+            way_out="Choose a network with global average pooling.",
+        )
     for name in recipe.identity_blocks:
         parent, _, last = name.rpartition(".")
         setattr(model.get_submodule(parent), last, nn.Identity())
@@ -71,7 +84,10 @@ def _start_file(start: str, folder: Path | None) -> Path:
     if not path.is_absolute() and folder is not None:
         path = folder / path
     if not path.is_file():
-        raise RecipeError(f"network.start: there is no file {str(path)!r}", way_out="Name its folder with --weights, or set network.start to 'hub' where there is internet, or to '' for random weights.")
+        raise RecipeError(
+            f"network.start: there is no file {str(path)!r}",
+            way_out="Name its folder with --weights, or set network.start to 'hub' where there is internet, or to '' for random weights.",
+        )
     return path
 
 
@@ -83,9 +99,25 @@ def _load_start(model: nn.Module, path: Path) -> None:
     own = model.state_dict()
     wrong = [name for name, value in state.items() if name in own and own[name].shape != value.shape]
     unknown = [name for name in state if name not in own]
-    head = {f"{name}.{part}" for name, module in model.named_modules() if module is classifier(model) for part in ("weight", "bias")}
-    missing = [name for name in own if name not in state and name not in head and not name.endswith("num_batches_tracked")]
+    head = {
+        f"{name}.{part}"
+        for name, module in model.named_modules()
+        if module is classifier(model)
+        for part in ("weight", "bias")
+    }
+    missing = [
+        name for name in own if name not in state and name not in head and not name.endswith("num_batches_tracked")
+    ]
     if wrong or unknown or missing:
-        problem = f"of another shape: {wrong[:3]}" if wrong else f"unknown: {unknown[:3]}" if unknown else f"missing: {missing[:3]}"
-        raise RecipeError(f"network.start: {path} does not fit the network ({problem})", way_out="Check network.name and network.identity_blocks.")
+        problem = (
+            f"of another shape: {wrong[:3]}"
+            if wrong
+            else f"unknown: {unknown[:3]}"
+            if unknown
+            else f"missing: {missing[:3]}"
+        )
+        raise RecipeError(
+            f"network.start: {path} does not fit the network ({problem})",
+            way_out="Check network.name and network.identity_blocks.",
+        )
     model.load_state_dict(state, strict=False)

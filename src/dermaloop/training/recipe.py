@@ -232,7 +232,11 @@ def parse(values: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise RecipeError(f"{key}: {first['msg'].lower()} (given: {first['input']!r})", where=where, way_out="See docs/training.md for the keys.") from error
+        raise RecipeError(
+            f"{key}: {first['msg'].lower()} (given: {first['input']!r})",
+            where=where,
+            way_out="See docs/training.md for the keys.",
+        ) from error
     _check(recipe, where)
     return recipe
 
@@ -262,7 +266,8 @@ def _check(recipe: Recipe, where: str) -> None:
         "run.steps_per_epoch must be between 1 and run.steps": 1 <= run.steps_per_epoch <= run.steps,
         "run.batch must be at least 2": run.batch >= 2,  # noqa: PLR2004 - batch norm needs two
         "run.train_px must begin with 0 and ascend": bool(starts) and starts[0] == 0 and starts == sorted(starts),
-        "run.train_px and run.evaluate_px must be at least 32": min([run.evaluate_px, *(px for _, px in run.train_px)]) >= 32,  # noqa: PLR2004
+        "run.train_px and run.evaluate_px must be at least 32": min([run.evaluate_px, *(px for _, px in run.train_px)])
+        >= 32,  # noqa: PLR2004
         "data.source_share must not be negative nor sum to more than 1": min([0.0, *data.source_share.values()]) >= 0
         and sum(data.source_share.values()) <= 1 + 1e-9,
         "augment.scale must be two positive numbers, ascending": 0 < recipe.augment.scale[0] <= recipe.augment.scale[1],

@@ -60,7 +60,15 @@ class Trained:
         return replace(self, recipe=replace(self.recipe, package=recipe.package, run=run))
 
 
-def train(recipe: Recipe, manifest: Manifest, out: Path, *, weights_folder: Path | None = None, cache_folder: Path | None = None, show_progress: bool = True) -> Trained:
+def train(
+    recipe: Recipe,
+    manifest: Manifest,
+    out: Path,
+    *,
+    weights_folder: Path | None = None,
+    cache_folder: Path | None = None,
+    show_progress: bool = True,
+) -> Trained:
     """Trains by a recipe; a run already begun in `out` with the same recipe and manifest is resumed or returned.
 
     Args:
@@ -88,10 +96,14 @@ def train(recipe: Recipe, manifest: Manifest, out: Path, *, weights_folder: Path
     parts = {split: np.flatnonzero(splits == split) for split in (Split.TRAIN, Split.VALIDATION)}
     train_labels, validation_labels = (_take(labels, parts[split]) for split in (Split.TRAIN, Split.VALIDATION))
     weights = dataset.sampling_weights(train_labels, recipe.data)
-    module = Module(build(recipe.network, weights_folder), recipe, _class_share(train_labels, weights), validation_labels)
+    module = Module(
+        build(recipe.network, weights_folder), recipe, _class_share(train_labels, weights), validation_labels
+    )
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     pictures = {split: dataset.Pictures(cache, parts[split], _take(labels, parts[split])) for split in parts}
-    seconds = _fit(recipe, module, pictures[Split.TRAIN], pictures[Split.VALIDATION], weights, out, show_progress=show_progress)
+    seconds = _fit(
+        recipe, module, pictures[Split.TRAIN], pictures[Split.VALIDATION], weights, out, show_progress=show_progress
+    )
     return _finish(recipe, module, rows, out, identity, seconds)
 
 
@@ -102,7 +114,9 @@ def open_run(out: Path) -> Trained:
         RecipeError: The folder holds none.
     """
     if not (out / RUN).is_file():
-        raise RecipeError("this is not the folder of a finished training", where=str(out), way_out="Let 'dermaloop train' finish it.")
+        raise RecipeError(
+            "this is not the folder of a finished training", where=str(out), way_out="Let 'dermaloop train' finish it."
+        )
     recipe = parse(json.loads((out / RECIPE).read_text())["recipe"], where=str(out / RECIPE))
     network = build(recipe.network, start=False)
     network.load_state_dict(load_file(out / WEIGHTS))
@@ -126,7 +140,9 @@ def _rows(recipe: Recipe, manifest: Manifest) -> Manifest:
     rows = wanted.select(keep)
     for split in (Split.TRAIN, Split.VALIDATION):
         if not len(rows.where(split=split)):
-            raise ManifestError("empty_split", f"no row has the split {split.value!r}", way_out="Run 'dermaloop curate split' first.")
+            raise ManifestError(
+                "empty_split", f"no row has the split {split.value!r}", way_out="Run 'dermaloop curate split' first."
+            )
     return rows
 
 
@@ -138,12 +154,20 @@ def _claim(out: Path, recipe: Recipe, identity: dict[str, str]) -> None:
             found = json.loads(path.read_text())["identity"]
             differs = [name.removesuffix("_sha256") for name in identity if found[name] != identity[name]]
             if differs:
-                raise RecipeError(f"this folder holds a run of another {' and '.join(differs)}", where=str(out), way_out="Choose another folder with --out, or remove this one.")
+                raise RecipeError(
+                    f"this folder holds a run of another {' and '.join(differs)}",
+                    where=str(out),
+                    way_out="Choose another folder with --out, or remove this one.",
+                )
             return
         out.mkdir(parents=True, exist_ok=True)
         _write_json(path, {"identity": identity, "recipe": recipe.plain()})
     except OSError as error:
-        raise OutputError(f"the run folder cannot be written ({error.strerror})", where=str(out), way_out="Choose another folder with --out.") from error
+        raise OutputError(
+            f"the run folder cannot be written ({error.strerror})",
+            where=str(out),
+            way_out="Choose another folder with --out.",
+        ) from error
 
 
 def _write_json(path: Path, content: Any) -> None:
@@ -156,7 +180,9 @@ def _take(labels: dataset.Targets, index: np.ndarray[Any, np.dtype[np.int64]]) -
     return dataset.Targets(labels.candidates[index], labels.fine[index], [labels.sources[i] for i in index.tolist()])
 
 
-def _class_share(labels: dataset.Targets, weights: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _class_share(
+    labels: dataset.Targets, weights: np.ndarray[Any, np.dtype[np.float64]]
+) -> np.ndarray[Any, np.dtype[np.float64]]:
     shares = labels.candidates / labels.candidates.sum(axis=1, keepdims=True)
     total: np.ndarray[Any, np.dtype[np.float64]] = (shares * weights[:, None]).sum(axis=0)
     return total
@@ -173,7 +199,9 @@ def _precision(wanted: str) -> Any:
 class _LastCheckpoint(ModelCheckpoint):
     """Saves at each epoch's end, and where a signal or an error stops the run."""
 
-    def on_exception(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
         if isinstance(exception, SIGTERMException | KeyboardInterrupt):
             folder = Path(self.dirpath or ".")
             trainer.save_checkpoint(folder / "interrupted.tmp")
@@ -184,10 +212,21 @@ class _LastCheckpoint(ModelCheckpoint):
 def _callbacks(recipe: Recipe, folder: Path, *, show_progress: bool) -> list[Callback]:
     checkpoints = folder / "checkpoints"
     callbacks: list[Callback] = [
-        _LastCheckpoint(checkpoints, filename="epoch-{epoch:04d}", monitor=None, save_top_k=1, auto_insert_metric_name=False),
+        _LastCheckpoint(
+            checkpoints, filename="epoch-{epoch:04d}", monitor=None, save_top_k=1, auto_insert_metric_name=False
+        ),
     ]
     if recipe.run.keep == "best":
-        callbacks.append(ModelCheckpoint(checkpoints, filename="best", monitor="validation_score", mode="max", save_top_k=1, enable_version_counter=False))
+        callbacks.append(
+            ModelCheckpoint(
+                checkpoints,
+                filename="best",
+                monitor="validation_score",
+                mode="max",
+                save_top_k=1,
+                enable_version_counter=False,
+            )
+        )
     if recipe.run.patience:
         callbacks.append(EarlyStopping("validation_score", mode="max", patience=recipe.run.patience))
     if recipe.optimiser.ema_decay:
@@ -199,11 +238,22 @@ def _callbacks(recipe: Recipe, folder: Path, *, show_progress: bool) -> list[Cal
 
 def _resume_point(folder: Path) -> Path | None:
     found = [path for path in (folder / "checkpoints").glob("*.ckpt") if path.name != "best.ckpt"]
-    steps = {path: int(torch.load(path, map_location="cpu", weights_only=False, mmap=True)["global_step"]) for path in found}
+    steps = {
+        path: int(torch.load(path, map_location="cpu", weights_only=False, mmap=True)["global_step"]) for path in found
+    }
     return max(steps, key=lambda path: steps[path]) if steps else None
 
 
-def _fit(recipe: Recipe, module: Module, train_pictures: dataset.Pictures, validation_pictures: dataset.Pictures, weights: Any, out: Path, *, show_progress: bool) -> float:
+def _fit(
+    recipe: Recipe,
+    module: Module,
+    train_pictures: dataset.Pictures,
+    validation_pictures: dataset.Pictures,
+    weights: Any,
+    out: Path,
+    *,
+    show_progress: bool,
+) -> float:
     run = recipe.run
     rank, ranks = int(os.environ.get("RANK", "0")), max(1, run.devices * run.nodes)
     trainer = lightning.Trainer(
@@ -213,7 +263,9 @@ def _fit(recipe: Recipe, module: Module, train_pictures: dataset.Pictures, valid
         enable_progress_bar=show_progress, enable_model_summary=False, use_distributed_sampler=False, log_every_n_steps=20,
         num_sanity_val_steps=0, benchmark=True, default_root_dir=out,
     )  # fmt: skip
-    sampler = dataset.StepSampler(weights, run.batch, recipe.seed, run.steps_per_epoch, lambda: trainer.global_step, rank=rank, ranks=ranks)
+    sampler = dataset.StepSampler(
+        weights, run.batch, recipe.seed, run.steps_per_epoch, lambda: trainer.global_step, rank=rank, ranks=ranks
+    )
     loaders = (
         dataset.loader(train_pictures, sampler, batch=run.batch, workers=run.workers),
         dataset.loader(validation_pictures, None, batch=run.batch, workers=0),
@@ -223,17 +275,29 @@ def _fit(recipe: Recipe, module: Module, train_pictures: dataset.Pictures, valid
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning")  # hints about workers and logging that do not apply here
+            warnings.filterwarnings(
+                "ignore", module="lightning"
+            )  # hints about workers and logging that do not apply here
             warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
             trainer.fit(module, *loaders, ckpt_path=resume, weights_only=False)
     except SIGTERMException as error:
-        raise Interrupted(f"stopped by a signal at step {trainer.global_step} of {run.steps}; a checkpoint is saved", where=str(out), way_out="The same command resumes.") from error
+        raise Interrupted(
+            f"stopped by a signal at step {trainer.global_step} of {run.steps}; a checkpoint is saved",
+            where=str(out),
+            way_out="The same command resumes.",
+        ) from error
     if trainer.global_step < run.steps and not trainer.should_stop:
-        raise Interrupted(f"stopped at step {trainer.global_step} of {run.steps}; a checkpoint is saved", where=str(out), way_out="The same command resumes.")
+        raise Interrupted(
+            f"stopped at step {trainer.global_step} of {run.steps}; a checkpoint is saved",
+            where=str(out),
+            way_out="The same command resumes.",
+        )
     return time.monotonic() - begun
 
 
-def _finish(recipe: Recipe, module: Module, rows: Manifest, out: Path, identity: dict[str, str], seconds: float) -> Trained:
+def _finish(
+    recipe: Recipe, module: Module, rows: Manifest, out: Path, identity: dict[str, str], seconds: float
+) -> Trained:
     """Stores the weights that the recipe keeps, and what the run was."""
     best = out / "checkpoints" / "best.ckpt"
     if recipe.run.keep == "best" and best.is_file():
@@ -251,7 +315,9 @@ def _finish(recipe: Recipe, module: Module, rows: Manifest, out: Path, identity:
         "steps": recipe.run.steps,
         "last_session_s": round(seconds, 1),
         "training_images": dict(zip(sources.tolist(), counts.tolist(), strict=True)),
-        "validation": {name: float(value) for name, value in module.trainer.callback_metrics.items() if name != "train_loss"},
+        "validation": {
+            name: float(value) for name, value in module.trainer.callback_metrics.items() if name != "train_loss"
+        },
     }
     _write_json(out / RUN, facts)
     return Trained(recipe, network, facts)
