@@ -97,7 +97,8 @@ def interval(
     Returns:
         (low, high); NaN where the estimate is NaN or more than half of the resamples are.
 
-    Source: Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13; `scipy.stats.bootstrap` names both. Clopper & Pearson 1934, doi:10.1093/biomet/26.4.404.
+    Source: Efron & Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13; `scipy.stats.bootstrap` names both
+    kinds. Clopper & Pearson 1934, doi:10.1093/biomet/26.4.404.
     """
     finite = replicates[np.isfinite(replicates)]
     if not np.isfinite(estimate) or len(finite) <= _LEAST_FINITE_SHARE * len(replicates):
