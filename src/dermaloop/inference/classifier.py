@@ -79,6 +79,7 @@ class Raw:
     Attributes:
         logits: float32 (N, K).
         embedding: float32 (N, D).
+        texture: float32 (N, G), what `gate.fit_distribution` and `gate.distance` take; see `session.Outputs`.
         activation: float32 (N, K, h, w), or None where it was not asked for.
         quality: float64 (N,) by measure.
         unreadable: Reason by row, for the rows of NaN.
@@ -86,6 +87,7 @@ class Raw:
 
     logits: NDArray[np.float32]
     embedding: NDArray[np.float32]
+    texture: NDArray[np.float32]
     activation: NDArray[np.float32] | None
     quality: dict[str, NDArray[np.float64]]
     unreadable: dict[int, Reason]
@@ -118,9 +120,7 @@ def _file_reason(error: OSError) -> Reason:
     return Reason("read_error", f"The file could not be read ({error.strerror or error}). Try to copy it again.")
 
 
-def raw_many(
-    session: Session, items: Iterable[Item], *, threads: int | None = None, activation: bool = False
-) -> Raw:
+def raw_many(session: Session, items: Iterable[Item], *, threads: int | None = None, activation: bool = False) -> Raw:
     """The graph's outputs for many pictures, through the same steps as classification.
 
     Args:
@@ -152,6 +152,7 @@ def raw_many(
     return Raw(
         logits=spread("logits"),
         embedding=spread("embedding"),
+        texture=spread("texture"),
         activation=spread("activation") if activation else None,
         quality={
             name: np.asarray([(one.quality or {}).get(name, np.nan) for one in prepared], dtype=np.float64)
@@ -267,7 +268,7 @@ class Classifier:
         with np.errstate(divide="ignore"):  # a probability may underflow to 0; it is then never the suggestion
             top = (np.log(probability) + np.asarray(spec.top_diagnosis_log_weights)).argmax(axis=1)
         heat = explain.heatmap(outputs.activation, probability, spec.classes)
-        distance = self._distribution.distance(outputs.embedding)
+        distance = self._distribution.distance(outputs.texture)
         similar = self._references.nearest(outputs.embedding, self._similar)
         for row in range(len(probability)):
             yield _Assessed(

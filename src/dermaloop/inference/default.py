@@ -32,5 +32,7 @@ def default_bundle_path(folder: Path | None = None) -> Path:
         )
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise BundleError(f"there is more than one reference bundle ({names})", where=str(folder), way_out="Name one with --bundle.")
+        raise BundleError(
+            f"there is more than one reference bundle ({names})", where=str(folder), way_out="Name one with --bundle."
+        )
     return found[0]

@@ -19,9 +19,7 @@ from dermaloop.core.taxonomy import MALIGNANT, Diagnosis
 _TINY = 1e-12
 
 
-def malignancy_weights(
-    probability: NDArray[np.float64], classes: Sequence[Diagnosis]
-) -> NDArray[np.float64]:
+def malignancy_weights(probability: NDArray[np.float64], classes: Sequence[Diagnosis]) -> NDArray[np.float64]:
     """How the log-odds of malignancy answer to each class's logit, up to the calibration's temperature.
 
     With p = softmax(logits / T + b) and m the sum of p over the malignant classes,
@@ -100,7 +98,16 @@ def heatmap(
 # "magma", the default maps of matplotlib). Its violet and yellow ends are hues that skin does not have; viridis' green
 # and the brown middle of cividis read worse on it.
 _COLOURS = np.array(
-    [(28, 16, 68), (79, 18, 123), (129, 37, 129), (181, 54, 122), (229, 80, 100), (251, 135, 97), (254, 194, 135), (252, 253, 191)],
+    [
+        (28, 16, 68),
+        (79, 18, 123),
+        (129, 37, 129),
+        (181, 54, 122),
+        (229, 80, 100),
+        (251, 135, 97),
+        (254, 194, 135),
+        (252, 253, 191),
+    ],
     dtype=np.float64,
 )
 """Eight anchors of matplotlib's magma, evenly spaced over [0, 1]."""

@@ -1,12 +1,19 @@
 """When the model declines to decide: the feature-space distance and its limits.
 
-Owns the distance and its parameters. Refuses to know how a limit is chosen: that is a quantile on the calibration
-split, taken when the bundle is packaged.
+Owns the distance, its parameters and the words of a refusal. Refuses to know how a limit is chosen: that is a quantile
+on the calibration split, taken when the bundle is packaged.
+
+The distance is Mahalanobis' to the mean of the training pictures, with a covariance that keeps the largest directions
+and levels the rest (probabilistic PCA). The trade-off: one ellipsoid of a few ten thousand numbers, where a nearest
+neighbour or a mixture would need the training features themselves and told odd pictures apart no better when compared.
+What matters far more is which features it is given. Fine-tuning teaches the last layer to look at lesions only, so that
+it sees a lesion in everything; the textures of a middle layer still tell skin from anything else. Graphs therefore
+return `texture`, and the embedding serves where an older graph does not (EXPERIMENTS.md has the figures).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,47 +23,96 @@ from dermaloop.core.bundle import Gate
 from dermaloop.core.prediction import Reason
 from dermaloop.core.quality import problems
 
-_COMPONENTS = 64
+_COMPONENTS = 128
+_WIDE = 512
+"""Features of at least this length come from a last layer: only their direction is used, see `fit_distribution`."""
+_WIDE_COMPONENTS = 64
+_SHRINKAGE = 0.01
+"""Share of the mean variance added to every direction, so that a direction hardly seen in training is not a needle."""
+_TINY = 1e-12
 
 
 def fit_distribution(
-    embeddings: NDArray[np.float32], class_index: NDArray[np.int64], *, components: int = _COMPONENTS
+    features: NDArray[np.float32],
+    class_index: NDArray[np.int64],
+    *,
+    sources: Sequence[str] | None = None,
+    components: int | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """The in-distribution statistics of the training embeddings, for `distribution.npz`.
+    """The in-distribution statistics of the training pictures, for `distribution.npz`.
+
+    Rare diagnoses and small sources weigh more than their share, each picture by 1 / sqrt(pictures of its diagnosis)
+    and 1 / pictures of its source: what matters is where real lesions can lie, not where most of them do.
 
     Args:
-        embeddings: float32 (N, D).
+        features: float32 (N, D), `Outputs.texture`, N at least 2. For D of 512 and more they are divided by their
+            length first: in a last layer it says how much was found, the direction what.
         class_index: int (N,), the diagnosis's place in the bundle's classes; negative where unknown.
-        components: Dimensions kept by the projection.
+        sources: N dataset names; None for one source.
+        components: Directions kept; None for 128, and 64 where D is 512 or more.
 
     Returns:
         Arrays by name.
+
+    Source: Lee et al. 2018, "A simple unified framework for detecting out-of-distribution samples", NeurIPS; Tipping
+        and Bishop 1999, "Probabilistic principal component analysis", doi:10.1111/1467-9868.00196.
     """
-    features = np.asarray(embeddings, dtype=np.float64)
-    mean = features.mean(axis=0)
-    centred = features - mean
-    values, vectors = np.linalg.eigh(centred.T @ centred / len(features))
-    kept = min(components, features.shape[1], len(features) - 1)
-    basis = vectors[:, ::-1][:, :kept] / np.sqrt(np.maximum(values[::-1][:kept], 1e-12))
-    projected = centred @ basis
-    means = np.stack([projected[class_index == index].mean(axis=0) for index in np.unique(class_index) if index >= 0])
-    residual = centred - projected @ np.linalg.pinv(basis)
+    unit = features.shape[1] >= _WIDE
+    values = _unit(features) if unit else np.asarray(features, dtype=np.float64)
+    weights = _weights(class_index, sources)
+    mean = weights @ values
+    # Raw textures differ in scale by channel; directions of a last layer must keep theirs.
+    scale = np.ones_like(mean) if unit else np.sqrt(weights @ (values - mean) ** 2) + 1e-6
+    centred = (values - mean) / scale
+    variances, directions = np.linalg.eigh((centred * weights[:, None]).T @ centred)
+    variances, directions = np.maximum(variances[::-1], 0.0), directions[:, ::-1]
+    kept = min(components or (_WIDE_COMPONENTS if unit else _COMPONENTS), len(variances))
+    floor = _SHRINKAGE * variances.mean() + _TINY
+    tail = variances[kept:].mean() + (0.0 if unit else floor) if kept < len(variances) else floor
     return {
+        "unit": np.asarray(unit),
         "mean": mean.astype(np.float32),
-        "basis": basis.astype(np.float32),
-        "class_means": means.astype(np.float32),
-        "residual_scale": np.float32(np.sqrt((residual**2).sum(axis=1).mean())),
+        "scale": scale.astype(np.float32),
+        "basis": directions[:, :kept].astype(np.float32),
+        "variance": (variances[:kept] + (0.0 if unit else floor)).astype(np.float32),
+        "tail_variance": np.asarray(max(tail, _TINY), dtype=np.float32),
     }
 
 
-def distance(embeddings: NDArray[np.float32], distribution: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
-    """How far each picture lies from the training pictures; higher is farther. Returns float64 (N,)."""
-    centred = np.asarray(embeddings, dtype=np.float64) - distribution["mean"]
-    basis = distribution["basis"].astype(np.float64)
-    projected = centred @ basis
-    nearest = ((projected[:, None] - distribution["class_means"][None]) ** 2).sum(axis=2).min(axis=1)
-    result: NDArray[np.float64] = np.sqrt(nearest / basis.shape[1])
+def _weights(class_index: NDArray[np.int64], sources: Sequence[str] | None) -> NDArray[np.float64]:
+    _, diagnosis, of_diagnosis = np.unique(class_index, return_inverse=True, return_counts=True)
+    weights = 1 / np.sqrt(of_diagnosis[diagnosis])
+    if sources is not None:
+        _, source = np.unique(np.asarray(sources, dtype=np.str_), return_inverse=True)
+        weights = weights / np.bincount(source, weights)[source]
+    normalised: NDArray[np.float64] = weights / weights.sum()
+    return normalised
+
+
+def distance(features: NDArray[np.float32], distribution: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """How far each picture lies from the training pictures: higher is farther, about 1 for a usual one.
+
+    Args:
+        features: float32 (N, D), of the same graph and layer as those fitted on.
+        distribution: What `fit_distribution` returned.
+
+    Returns:
+        float64 (N,), at least 0; the square root of the squared distance per dimension.
+    """
+    values = _unit(features) if distribution["unit"] else np.asarray(features, dtype=np.float64)
+    centred = (values - distribution["mean"]) / distribution["scale"]
+    projected = centred @ distribution["basis"].astype(np.float64)
+    inside = projected**2 @ (1 / np.maximum(distribution["variance"].astype(np.float64), _TINY))
+    rest = np.maximum((centred**2).sum(axis=1) - (projected**2).sum(axis=1), 0.0)
+    squared = inside + (rest / distribution["tail_variance"] if projected.shape[1] < centred.shape[1] else 0.0)
+    result: NDArray[np.float64] = np.sqrt(squared / centred.shape[1])
     return result
+
+
+def _unit(features: NDArray[np.float32]) -> NDArray[np.float64]:
+    values = np.asarray(features, dtype=np.float64)
+    unit: NDArray[np.float64] = values / np.maximum(np.sqrt((values**2).sum(axis=1, keepdims=True)), _TINY)
+    return unit
 
 
 class Distribution:
@@ -65,9 +121,9 @@ class Distribution:
     def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         self._arrays = arrays
 
-    def distance(self, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
+    def distance(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """See the function `distance`."""
-        return distance(embeddings, self._arrays)
+        return distance(features, self._arrays)
 
 
 def reasons(

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from dermaloop.core.bundle import MODEL, Bundle
 from dermaloop.core.errors import BundleError
 
+_REQUIRED = ("logits", "embedding", "activation")
+_OPTIONAL = "texture"
 _EXPORT_AGAIN = "Export the bundle again with this version of dermaloop."
 _ERRORS_ONLY = 3
 
@@ -30,6 +32,9 @@ class Outputs(NamedTuple):
     """(N, D), global-average-pooled features."""
     activation: NDArray[np.float32]
     """(N, K, h, w); the mean over h and w plus the classifier's bias is `logits`."""
+    texture: NDArray[np.float32]
+    """(N, G), mean and standard deviation over the picture of a middle layer's channels, for `inference.gate`; the
+    embedding where the graph does not return it."""
 
 
 def usable_cores() -> int:
@@ -90,12 +95,13 @@ class Session:
             ) from error
         inputs = {node.name: node.type for node in self._session.get_inputs()}
         outputs = {node.name for node in self._session.get_outputs()}
-        if inputs != {"image": "tensor(uint8)"} or not set(Outputs._fields) <= outputs:
+        if inputs != {"image": "tensor(uint8)"} or not set(_REQUIRED) <= outputs:
             raise BundleError(
-                f"the graph takes {inputs} and returns {sorted(outputs)}, not one uint8 'image' and {Outputs._fields}",
+                f"the graph takes {inputs} and returns {sorted(outputs)}, not one uint8 'image' and {list(_REQUIRED)}",
                 where=where,
                 way_out=_EXPORT_AGAIN,
             )
+        self._names = (*_REQUIRED, _OPTIONAL) if _OPTIONAL in outputs else _REQUIRED
         try:
             probe = self.run(np.zeros((1, size_px, size_px, 3), dtype=np.uint8))
         except Exception as error:
@@ -104,9 +110,7 @@ class Session:
                 where=where,
                 way_out=_EXPORT_AGAIN,
             ) from error
-        self.shapes: dict[str, tuple[int, ...]] = {
-            name: getattr(probe, name).shape[1:] for name in Outputs._fields
-        }
+        self.shapes: dict[str, tuple[int, ...]] = {name: getattr(probe, name).shape[1:] for name in Outputs._fields}
 
     def run(self, batch: NDArray[np.uint8]) -> Outputs:
         """One forward pass.
@@ -117,7 +121,9 @@ class Session:
         Returns:
             Outputs of N rows each.
         """
-        return Outputs(*self._session.run(Outputs._fields, {"image": batch}))
+        results: list[NDArray[np.float32]] = self._session.run(self._names, {"image": batch})
+        logits, embedding, activation = results[:3]
+        return Outputs(logits, embedding, activation, results[3] if len(results) > len(_REQUIRED) else embedding)
 
 
 def _first_line(error: Exception) -> str:
