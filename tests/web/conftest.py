@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
-from support.hostile import save
-from support.toy import toy_bundle
 
 from dermaloop.core import bundle as bundles
 from dermaloop.core.synthetic import draw_lesion
 from dermaloop.inference.classifier import Classifier
 from dermaloop.web.app import create_app
 from dermaloop.web.settings import Settings
+from support.hostile import save
+from support.toy import toy_bundle
 
 CARD = """# Toy model
 

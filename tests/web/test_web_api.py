@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from support.hostile import hostile_files
 
 from dermaloop.core.taxonomy import Diagnosis
 from dermaloop.web.errors import STATUS
+from support.hostile import hostile_files
 
 
 def _files(*pairs):
@@ -78,7 +78,9 @@ def test_each_hostile_file_gets_its_named_reason(client, name):
 
     assert answer.status_code == 200
     (result,) = answer.json()["results"]
-    assert [one["code"] for one in result["reasons"] if result["status"] == "unreadable"] == ([reason] if reason else [])
+    assert [one["code"] for one in result["reasons"] if result["status"] == "unreadable"] == (
+        [reason] if reason else []
+    )
 
 
 def test_there_are_enough_hostile_files():

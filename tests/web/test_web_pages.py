@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
-from support.hostile import exif, hostile_files, save
 
-
-from dermaloop.core.prediction import Reason, Status
+from dermaloop.core.prediction import Decision, Reason, Status
 from dermaloop.core.synthetic import draw_lesion
 from dermaloop.core.taxonomy import ENTRIES
 from dermaloop.web.app import create_app
 from dermaloop.web.settings import Settings
+from support.hostile import exif, hostile_files, save
 
 
 def _assess(client, *pairs, path="/assess"):
@@ -89,9 +88,7 @@ def test_each_hostile_file_gets_its_named_reason_on_the_page(client, name):
 
 
 def _shown_pictures(answer):
-    return [
-        base64.b64decode(found) for found in re.findall(r'<img src="data:image/jpeg;base64,([^"]+)"', answer.text)
-    ]
+    return [base64.b64decode(found) for found in re.findall(r'<img src="data:image/jpeg;base64,([^"]+)"', answer.text)]
 
 
 def test_the_shown_picture_has_no_metadata_and_stands_upright(client):
@@ -146,7 +143,7 @@ class _Saying:
     def classify(self, content, name=""):
         prediction = self._classifier.classify(content, name)
         reasons = (Reason(self._code, "Said so. Do this."),)
-        return replace(prediction, status=Status.ABSTAINED, decision="", reasons=reasons)
+        return replace(prediction, status=Status.ABSTAINED, decision=Decision.NONE, reasons=reasons)
 
 
 def test_a_picture_declined_as_ambiguous_alone_keeps_its_figures(make_client, toy_classifier, lesion_jpeg):
