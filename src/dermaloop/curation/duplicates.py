@@ -13,6 +13,7 @@ Thresholds were set by looking at the pairs found among 21,000 real pictures: se
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -34,11 +35,13 @@ MAX_DISTANCE = 14
 """Most differing bits of a candidate pair."""
 MIN_OVERALL = 0.90
 """Least plain correlation of the two thumbnails at 16 x 16 before the finer check is worth its time."""
-_MIN_COARSE = 0.30
+_MIN_COARSE = 0.40
 """Least correlation of coarse structure before the check at full size."""
+_SELF_INVERSE = frozenset({0, 1, 2, 3, 4, 7})
+"""Mirrorings and the half turn undo themselves; the quarter turns (5, 6) undo each other."""
 _SHIFTS_PX = 3
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-_FLAT = 2.0
+FLAT = 2.0
 """Standard deviation in grey levels below which a thumbnail shows nothing that could be compared."""
 _CHUNK = 1 << 20
 
@@ -103,7 +106,8 @@ def candidates(hashes: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
     """Pairs of rows whose hashes differ in few bits, in any orientation.
 
     Each stretch of the hash (four of 16 bits; three of 21 once there are many rows, so that buckets stay small) is
-    looked up with up to two bits changed. So every pair with up to 11 (8) differing bits is found, and most with more.
+    looked up with up to two bits changed; of turned pictures, which are copies rather than second shots, with one. So
+    every upright pair with up to 11 (8) differing bits is found, every turned one with up to 7 (5), and most with more.
 
     Args:
         hashes: uint64 (N, 8), as `perceptual_hashes` returns them.
@@ -114,7 +118,8 @@ def candidates(hashes: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
     rows = len(hashes)
     width, bands = (16, 4) if rows < 1 << 16 else (21, 3)
     bits = [1 << bit for bit in range(width)]
-    changes = [0, *bits, *(one | other for k, one in enumerate(bits) for other in bits[:k])]
+    one_change = [0, *bits]
+    two_changes = [*one_change, *(one | other for k, one in enumerate(bits) for other in bits[:k])]
     base = np.ascontiguousarray(hashes[:, 0])
     for band in range(bands):
         shift, low = np.uint64(band * width), np.uint64((1 << width) - 1)
@@ -125,7 +130,7 @@ def candidates(hashes: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
         for orientation in range(8):
             asked = hashes[:, orientation]
             asked_key = ((asked >> shift) & low).astype(np.int64)
-            for change in changes:
+            for change in one_change if orientation else two_changes:
                 begin = starts[asked_key ^ change]
                 count = starts[(asked_key ^ change) + 1] - begin
                 for part in _parts(count):
@@ -137,10 +142,6 @@ def candidates(hashes: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
                     near = np.bitwise_count(base[first] ^ asked[second]) <= MAX_DISTANCE
                     if near.any():
                         yield _ordered(first[near], second[near], orientation)
-
-
-_SELF_INVERSE = frozenset({0, 1, 2, 3, 4, 7})
-"""Mirrorings and the half turn undo themselves; the quarter turns (5, 6) undo each other."""
 
 
 def _parts(count: NDArray[np.int64]) -> Iterator[slice]:
@@ -232,7 +233,7 @@ def _tiny(thumbnails: Grey) -> NDArray[np.float32]:
     small = thumbnails.reshape(-1, 16, 4, 16, 4).mean((2, 4), dtype=np.float32)
     small -= small.mean((1, 2), keepdims=True)
     length = np.sqrt((small * small).sum((1, 2), keepdims=True))
-    return np.where(length > _FLAT * 16, small / np.maximum(length, 1e-6), 0).astype(np.float32)
+    return np.where(length > FLAT * 16, small / np.maximum(length, 1e-6), 0).astype(np.float32)
 
 
 def similarity(thumbnails: Grey, pairs: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -272,13 +273,19 @@ def _detail(grey: Grey) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def _box(values: NDArray[np.float32], size: int = 9) -> NDArray[np.float32]:
-    """Mean over size x size pixels, edges repeated; (N, S, S)."""
-    pad, side = size // 2, values.shape[-1]
-    padded = np.pad(values, ((0, 0), (pad + 1, pad), (pad + 1, pad)), mode="edge")
-    padded[:, 0], padded[:, :, 0] = 0, 0
-    total = np.cumsum(np.cumsum(padded, axis=1, dtype=np.float64), axis=2)
-    window = total[:, size:, size:] - total[:, :side, size:] - total[:, size:, :side] + total[:, :side, :side]
-    return (window / (size * size)).astype(np.float32)
+    """Mean over size x size pixels, edges repeated; float32 (N, S, S)."""
+    band = _band(values.shape[-1], size)
+    blurred: NDArray[np.float32] = band @ values @ band.T
+    return blurred
+
+
+@functools.cache
+def _band(side: int, size: int) -> NDArray[np.float32]:
+    """The matrix (S, S) whose product is the running mean; a product is faster than sums of shifted copies."""
+    band = np.zeros((side, side), np.float32)
+    for offset in range(-(size // 2), size // 2 + 1):
+        band[np.arange(side), np.clip(np.arange(side) + offset, 0, side - 1)] += 1 / size
+    return band
 
 
 def _best_shift(

@@ -10,10 +10,11 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dermaloop.core.errors import RecipeError
 from dermaloop.core.manifest import Confirmation, ImageType, Split
+from dermaloop.core.quality import MEASURES
 from dermaloop.core.taxonomy import Diagnosis
 from dermaloop.curation.sources import SOURCES, Settings
 
@@ -94,6 +95,21 @@ class Recipe(_Part):
     ratios: Ratios = Ratios()
     sources: dict[str, SourceRecipe] = Field(min_length=1)
     exclusions: tuple[Exclusion, ...] = ()
+    quality: dict[str, tuple[float | None, float | None]] = Field(
+        default_factory=dict, description="Accepted range by quality measure: { least = ..., most = ... }."
+    )
+
+    @field_validator("quality", mode="before")
+    @classmethod
+    def _limits(cls, value: dict[str, dict[str, float]]) -> dict[str, tuple[float | None, float | None]]:
+        limits = {}
+        for name, ends in value.items():
+            if name not in MEASURES:
+                raise ValueError(f"there is no measure {name!r}; known: {', '.join(MEASURES)}")
+            if not isinstance(ends, dict) or not set(ends) <= {"least", "most"}:
+                raise ValueError(f"{name}: write {{ least = ..., most = ... }}, or one of them")
+            limits[name] = (ends.get("least"), ends.get("most"))
+        return limits
 
     @model_validator(mode="after")
     def _importers(self) -> Recipe:

@@ -9,13 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dermaloop.core.manifest import Confirmation, ManifestRow
-from dermaloop.core.taxonomy import Diagnosis
-from dermaloop.curation.sources.reading import Images, Notes, Settings, Source, age, csv_rows, is_unknown, lookup, sex
+from dermaloop.curation.sources.reading import Images, Notes, Settings, Source, age, coded, csv_rows, is_unknown, lookup, sex
 
-_DIAGNOSES = {
-    "akiec": Diagnosis.AKIEC, "bcc": Diagnosis.BCC, "bkl": Diagnosis.BKL, "df": Diagnosis.DF,
-    "mel": Diagnosis.MEL, "nv": Diagnosis.NV, "vasc": Diagnosis.VASC,
-}  # fmt: skip
 _CONFIRMATIONS = {
     "histo": Confirmation.HISTOPATHOLOGY, "follow_up": Confirmation.FOLLOW_UP,
     "consensus": Confirmation.CONSENSUS, "confocal": Confirmation.CONFOCAL,
@@ -43,7 +38,7 @@ def read(folder: Path, settings: Settings, notes: Notes) -> Iterator[ManifestRow
     for place, values in csv_rows(table, _COLUMNS):
         path, reject_reason = images.place(values["image_id"])
         mask = masks / f"{values['image_id']}_segmentation.png" if masks else None
-        diagnosis = lookup(_DIAGNOSES, values["dx"], column="dx", place=place)
+        diagnosis = coded("ham10000", values["dx"], column="dx", place=place)
         site = _SITES.get(values["localization"], "")
         if not site and not is_unknown(values["localization"]):
             notes.count(settings.name, "localization", values["localization"])

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dermaloop.core.manifest import ImageType, ManifestRow
-from dermaloop.core.taxonomy import BENIGN, MALIGNANT, Diagnosis
-from dermaloop.curation.sources.reading import Images, Notes, Settings, Source, codes, csv_rows, fine, lookup
+from dermaloop.core.taxonomy import BENIGN, MALIGNANT, Diagnosis, format_candidates
+from dermaloop.curation.sources.reading import Images, Notes, Settings, Source, csv_rows, lookup
 
 TABLE = "labels.csv"
 WORDS: dict[str, tuple[Diagnosis, ...]] = {
@@ -44,8 +44,8 @@ def read(folder: Path, settings: Settings, notes: Notes) -> Iterator[ManifestRow
             lesion_id=_prefixed(settings.name, values.get("lesion_id", "")),
             patient_id=_prefixed(settings.name, values.get("patient_id", "")),
             diagnosis_term=term,
-            diagnosis=fine(possible),
-            candidates=codes(possible),
+            diagnosis=possible[0] if len(possible) == 1 else None,
+            candidates=format_candidates(possible),
             confirmation=settings.confirmation,
             image_type=settings.image_type or ImageType.DERMOSCOPIC,
             licence=settings.licence,

@@ -12,15 +12,10 @@ from pathlib import Path
 
 from dermaloop.core.errors import ManifestError
 from dermaloop.core.manifest import Confirmation, ImageType, ManifestRow
-from dermaloop.core.taxonomy import Diagnosis
 from dermaloop.curation.sources.reading import (
-    Images, Notes, Settings, Source, age, csv_rows, flag, is_unknown, lookup, sex,
+    Images, Notes, Settings, Source, age, coded, csv_rows, flag, is_unknown, lookup, sex,
 )  # fmt: skip
 
-_DIAGNOSES = {
-    "ACK": Diagnosis.AKIEC, "BCC": Diagnosis.BCC, "MEL": Diagnosis.MEL,
-    "NEV": Diagnosis.NV, "SCC": Diagnosis.SCC, "SEK": Diagnosis.BKL,
-}  # fmt: skip
 _SITES = {
     "ABDOMEN": "anterior torso", "ARM": "upper extremity", "BACK": "posterior torso", "CHEST": "anterior torso",
     "EAR": "head/neck", "FACE": "head/neck", "FOOT": "lower extremity", "FOREARM": "upper extremity",
@@ -41,7 +36,7 @@ def read(folder: Path, settings: Settings, notes: Notes) -> Iterator[ManifestRow
     for place, values in csv_rows(folder / "metadata.csv", _COLUMNS):
         image_id = Path(values["img_id"]).stem
         path, reject_reason = images.place(image_id)
-        diagnosis = lookup(_DIAGNOSES, values["diagnostic"], column="diagnostic", place=place)
+        diagnosis = coded("pad_ufes_20", values["diagnostic"], column="diagnostic", place=place)
         site = _SITES.get(values["region"], "")
         if not site and not is_unknown(values["region"]):
             notes.count(settings.name, "region", values["region"])

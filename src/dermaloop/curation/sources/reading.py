@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from dermaloop.core.errors import ManifestError
+from dermaloop.core.errors import ManifestError, UnknownDiagnosisError
 from dermaloop.core.manifest import Confirmation, ImageType, ManifestRow
-from dermaloop.core.taxonomy import Diagnosis
+from dermaloop.core.taxonomy import Diagnosis, from_code
 
 MISSING_FILE = "missing_file"
 """`reject_reason` of a row whose picture is not there."""
@@ -197,13 +197,15 @@ def flag(value: str, *, column: str, place: str) -> bool:
     return lookup(known, value.lower(), column=column, place=place)
 
 
-def codes(diagnoses: Iterable[Diagnosis]) -> str:
-    """The manifest's `candidates`: codes in the taxonomy's order, joined by '|'."""
-    wanted = set(diagnoses)
-    return "|".join(diagnosis for diagnosis in Diagnosis if diagnosis in wanted)
+def coded(dataset: str, code: str, *, column: str, place: str) -> Diagnosis:
+    """The diagnosis of a data set's own code (`core.taxonomy.CODES`).
 
-
-def fine(diagnoses: Iterable[Diagnosis]) -> Diagnosis | None:
-    """The one diagnosis, where there is just one."""
-    wanted = list(diagnoses)
-    return wanted[0] if len(wanted) == 1 else None
+    Raises:
+        ManifestError: `unknown_diagnosis`, with the codes that are known.
+    """
+    try:
+        diagnosis = from_code(dataset, code).diagnosis
+    except UnknownDiagnosisError as error:
+        raise ManifestError("unknown_diagnosis", f"{column}: {error.what}", where=place, way_out=error.way_out) from error
+    assert diagnosis is not None
+    return diagnosis
