@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from dermaloop.core import calibrated
 from dermaloop.core.bundle import DISTRIBUTION, REFERENCES, Bundle
 from dermaloop.core.errors import ImageError
-from dermaloop.core.image import decode
+from dermaloop.core.image import decode, read_bytes
 from dermaloop.core.prediction import Decision, Prediction, Reason, SimilarCase, Status
 from dermaloop.core.preprocess import Frame, Preprocess, frame, network_input
 from dermaloop.core.quality import measure_fast
@@ -97,27 +97,15 @@ def prepare(item: Item, size_px: int) -> Prepared:
     """Reads, hashes, decodes and preprocesses one picture and measures its quality; never raises for a bad file."""
     digest = ""
     try:
-        content = item.source if isinstance(item.source, bytes) else item.source.read_bytes()
+        content = item.source if isinstance(item.source, bytes) else read_bytes(item.source)
         digest = hashlib.sha256(content).hexdigest()
         image = decode(content, name=item.name, least_side_px=size_px).image
-    except OSError as error:
-        return Prepared(digest, unreadable=_file_reason(error))
     except ImageError as error:
-        text = f"{error.what[:1].upper()}{error.what[1:]}."
-        return Prepared(digest, unreadable=Reason(error.reason, f"{text} {error.way_out}".strip()))
+        text = f"{error.what[:1].upper()}{error.what[1:]}. {error.way_out}"
+        return Prepared(digest, unreadable=Reason(error.reason, text.strip()))
     square = network_input(image, Preprocess(size_px), pixel_aspect=item.pixel_aspect)
     seen = frame(image.width, image.height, pixel_aspect=item.pixel_aspect)
     return Prepared(digest, square, seen, measure_fast(square))
-
-
-def _file_reason(error: OSError) -> Reason:
-    if isinstance(error, FileNotFoundError):
-        return Reason("not_found", "There is no such file. Check the name.")
-    if isinstance(error, PermissionError):
-        return Reason("no_permission", "The file may not be read. Ask its owner for permission.")
-    if isinstance(error, IsADirectoryError):
-        return Reason("is_a_folder", "This is a folder, not a picture. Name the pictures in it.")
-    return Reason("read_error", f"The file could not be read ({error.strerror or error}). Try to copy it again.")
 
 
 def raw_many(session: Session, items: Iterable[Item], *, threads: int | None = None, activation: bool = False) -> Raw:

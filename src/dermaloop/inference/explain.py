@@ -114,7 +114,7 @@ _COLOURS = np.array(
 
 
 def upsample(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """A heatmap enlarged smoothly. `values` float32 (h, w) → float32 (height, width) in [0, 1]; size is (width, height)."""
+    """A heatmap float32 (h, w) enlarged smoothly to `size` (width, height) → float32 (height, width) in [0, 1]."""
     large = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32)).resize(size, Image.Resampling.BICUBIC)
     return np.clip(np.asarray(large, dtype=np.float32), 0.0, 1.0)
 
@@ -133,7 +133,8 @@ def colours(values: NDArray[np.float32], opacity: float = 1.0) -> NDArray[np.uin
     anchors = np.linspace(0.0, 1.0, len(_COLOURS))
     alpha = np.clip((place - 0.25) / 0.5, 0.0, 1.0) * opacity * 255
     channels = [np.interp(place, anchors, _COLOURS[:, channel]) for channel in range(3)]
-    return np.rint(np.stack([*channels, alpha], axis=-1)).astype(np.uint8)
+    drawn: NDArray[np.uint8] = np.rint(np.stack([*channels, alpha], axis=-1)).astype(np.uint8)
+    return drawn
 
 
 def layer(values: NDArray[np.float32], size: tuple[int, int], frame: Frame, opacity: float = 1.0) -> Image.Image:

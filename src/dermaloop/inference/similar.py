@@ -92,7 +92,8 @@ class References:
         Returns:
             N tuples.
         """
-        queries = _unit((np.asarray(embeddings, dtype=np.float32) - self._mean) @ self._basis)
+        centred = np.asarray(embeddings, dtype=np.float32) - self._mean
+        queries = _unit((centred @ self._basis).astype(np.float32))
         similarity = queries @ self._vectors.T  # (N, references)
         count = min(count, len(self))
         found = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
