@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from dermaloop.cli.serve import ServeError, link, listen
+from dermaloop.cli.serve import ServeError, link, listen, run
 from dermaloop.web.settings import Settings
 from support.toy import toy_bundle
 
@@ -79,6 +79,30 @@ def test_what_it_refuses_is_said_in_one_line(bundle_path, arguments, said):
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_an_application_that_cannot_start_is_an_error():
+    async def broken(scope, receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no"})
+
+    with (
+        listen(Settings()) as listener,
+        pytest.raises(ServeError, match="could not start"),
+        _handlers_kept(),
+    ):
+        run(broken, listener, "127.0.0.1")
+
+
+@contextmanager
+def _handlers_kept():
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    kept = [signal.getsignal(number) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, kept, strict=True):
+            signal.signal(number, handler)
 
 
 def test_a_taken_port_that_was_asked_for_is_refused():

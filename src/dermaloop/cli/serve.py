@@ -94,7 +94,11 @@ def link(listener: socket.socket, host: str) -> str:
 
 
 def run(application: object, listener: socket.socket, host: str) -> None:
-    """Serves until SIGINT or SIGTERM, says the link once it answers, and ends without a trace of either."""
+    """Serves until SIGINT or SIGTERM, says the link once it answers, and ends without a trace of either.
+
+    Raises:
+        ServeError: The application did not start.
+    """
     import uvicorn
 
     console = Console(highlight=False, soft_wrap=True)
@@ -103,9 +107,10 @@ def run(application: object, listener: socket.socket, host: str) -> None:
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
-                text = f"dermaloop is ready: {link(listener, host)}"
+                text = f"dermaloop is ready: {address}"
                 console.print(f"{text}  (Ctrl-C to stop)" if console.is_terminal else text)
 
+    address = link(listener, host)
     config = uvicorn.Config(
         application,  # type: ignore[arg-type]
         log_level="warning",
@@ -117,6 +122,13 @@ def run(application: object, listener: socket.socket, host: str) -> None:
     # The server restores these handlers when it has stopped and raises the signal again: stopping is then no error.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    _Server(config).run(sockets=[listener])
+    try:
+        _Server(config).run(sockets=[listener])
+    except SystemExit as error:  # how the server library says that the application did not start
+        raise ServeError(
+            "the application could not start",
+            where=address,
+            way_out="The lines above say why; a bundle made by another version of dermaloop is the likeliest cause.",
+        ) from error
     if console.is_terminal:
         console.print("Stopped.")

@@ -96,6 +96,8 @@
     link.addEventListener("click", () => article.focus());
     job.row.querySelector(".item-state").replaceWith(link);
     done += 1;
+    // The page has only now become long enough to show the results at the top; not if the reader has moved on.
+    if (document.activeElement === byId("results-title")) results.scrollIntoView({ block: "start" });
     const said = `${job.name}: ${title}. ${fill(texts.progress, { done, total })}`;
     say(done === total ? `${said} ${texts.finished}` : said);
   };
