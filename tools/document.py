@@ -207,6 +207,8 @@ def _option_text(parameter: Any) -> str:
     default = parameter.default
     if parameter.required:
         text += " Needed."
+    elif parameter.name in MACHINE_DEPENDENT:
+        pass
     elif default not in (None, False, "", (), []) and not callable(default):
         text += f" Default: {getattr(default, 'value', default)}."
     return text.strip()
@@ -223,6 +225,8 @@ def choices_of(parameter: Any) -> list[str]:
     return []
 
 
+MACHINE_DEPENDENT = {"workers"}
+"""Options whose default is not the same everywhere, so that a page cannot state it."""
 COMMAND_NAMES = ("curate", "train", "evaluate", "classify", "bundle", "serve")
 PARTS: dict[str, Callable[[], str]] = {
     "manifest-columns": manifest_columns,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dermaloop.core.synthetic import draw_lesion
-from support.pages import Block, blocks
+from support.pages import Block, blocks, files
 from support.toy import toy_bundle
 
 RUNNABLE = [block for block in blocks() if block.setting]
@@ -50,6 +50,8 @@ def test_there_are_blocks_that_run():
 @pytest.mark.parametrize("block", RUNNABLE, ids=str)
 def test_the_commands_run_as_written(block: Block, tmp_path):
     SETTINGS[block.setting](tmp_path)
+    for name, content in files(block.page).items():
+        (tmp_path / name).write_text(content)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DERMALOOP_")}
     for line in block.lines:
         # A reader's shell expands the wildcards and joins the pipes, so a shell runs the line.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+_FILE = re.compile(r"<!-- file: (?P<name>[\w.-]+) -->\n```\w+\n(?P<body>.*?)```", re.DOTALL)
 _FENCE = re.compile(r"(?P<mark><!-- runs: (?P<setting>\w+) -->\n)?```console\n(?P<body>.*?)\n```", re.DOTALL)
 
 
@@ -29,6 +30,11 @@ class Block:
     def __str__(self) -> str:
         """Used as the test's name."""
         return f"{self.page.relative_to(ROOT).as_posix()}:{self.line}"
+
+
+def files(page: Path) -> dict[str, str]:
+    """The files that a page shows under `<!-- file: NAME -->`, by name."""
+    return {match["name"]: match["body"] for match in _FILE.finditer(page.read_text())}
 
 
 def blocks() -> list[Block]:

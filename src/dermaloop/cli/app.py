@@ -34,6 +34,8 @@ class _LazyGroup(TyperGroup):
         module, _ = COMMANDS[cmd_name]
         command = typer.main.get_command(importlib.import_module(module).app)
         command.name = cmd_name
+        # Shell completion would be the whole program's, not one command's.
+        command.params = [one for one in command.params if not str(one.name).endswith("_completion")]
         return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
