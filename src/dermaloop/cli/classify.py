@@ -26,7 +26,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 SOME_UNREADABLE = 3
 _ROWS_AT_ONCE = 32
-_FIXED = {"Result": 11, "Malignancy": 10}
+_FIXED = {"Result": 12, "Malignancy": 11}
 """Widths of the columns whose words are known."""
 _OVERLAY_SIDE_PX = 768
 _MOTTO = "Decision support for research use. Not a medical device."
@@ -242,9 +242,9 @@ def _footer(console: Console, classifier: Classifier, counts: dict[str, int]) ->
         f"Model {classifier.bundle.identity}."
     )
     console.print(
-        f"Operating point {point.name}: refers from {_percent(point.threshold)}. "
-        f"Measured on {point.measured_on}: finds {_percent(point.sensitivity)} of malignant lesions ({_percent(low)} to {_percent(high)}), and refers "
-        f"{_percent(1 - point.specificity)} of benign ones.",
+        f"Operating point {point.name}: refers from {_percent(point.threshold)}. Measured on {point.measured_on}: "
+        f"finds {_percent(point.sensitivity)} of malignant lesions ({_percent(low)} to {_percent(high)}), "
+        f"and refers {_percent(1 - point.specificity)} of benign ones.",
         markup=False,
     )
     console.print(_MOTTO)

@@ -17,6 +17,8 @@ from dermaloop.core.preprocess import Frame
 from dermaloop.core.taxonomy import MALIGNANT, Diagnosis
 
 _TINY = 1e-12
+_FLAT = 1e-5
+"""Differences below this share of the evidence are rounding."""
 
 
 def malignancy_weights(probability: NDArray[np.float64], classes: Sequence[Diagnosis]) -> NDArray[np.float64]:
@@ -73,10 +75,10 @@ def evidence(
 def heatmap(
     activation: NDArray[np.float32], probability: NDArray[np.float64], classes: Sequence[Diagnosis]
 ) -> NDArray[np.float32]:
-    """The evidence of each picture stretched to [0, 1]: 1 where it speaks most for malignancy, 0 where least.
+    """The evidence of each picture above its own average, scaled to [0, 1]: 1 where it speaks most for malignancy.
 
-    It ranks places within one picture; it does not compare pictures. A picture whose evidence is the same everywhere
-    (a blank one) gets zeros.
+    It ranks places within one picture; it does not compare pictures. What lies below the average, as plain skin mostly
+    does, is 0. A picture whose evidence is the same everywhere (a blank one) gets zeros.
 
     Args:
         activation: float32 (N, K, h, w).
@@ -87,16 +89,18 @@ def heatmap(
         float32 (N, h, w) in [0, 1].
     """
     values = evidence(activation, probability, classes)
-    low = values.min(axis=(1, 2), keepdims=True)
-    span = values.max(axis=(1, 2), keepdims=True) - low
-    flat = span <= 1e-6 * np.maximum(1.0, np.abs(low))
-    stretched: NDArray[np.float32] = np.where(flat, 0.0, (values - low) / np.where(flat, 1.0, span)).astype(np.float32)
-    return stretched
+    above = np.maximum(values - values.mean(axis=(1, 2), keepdims=True), 0.0)
+    highest = above.max(axis=(1, 2), keepdims=True)
+    flat = highest <= _FLAT * np.maximum(1.0, np.abs(values).max(axis=(1, 2), keepdims=True))
+    scaled: NDArray[np.float32] = np.where(flat, 0.0, above / np.where(flat, 1.0, highest)).astype(np.float32)
+    return scaled
 
 
 # Lightness rises all the way, so a colour-blind reader and a grey print keep the order (Smith and van der Walt 2015,
 # "magma", the default maps of matplotlib). Its violet and yellow ends are hues that skin does not have; viridis' green
 # and the brown middle of cividis read worse on it.
+_HIDDEN, _FADE = 0.1, 0.4
+"""Below `_HIDDEN` nothing is drawn; over the next `_FADE` it fades in."""
 _COLOURS = np.array(
     [
         (28, 16, 68),
@@ -131,7 +135,7 @@ def colours(values: NDArray[np.float32], opacity: float = 1.0) -> NDArray[np.uin
     """
     place = np.clip(values, 0.0, 1.0)
     anchors = np.linspace(0.0, 1.0, len(_COLOURS))
-    alpha = np.clip((place - 0.25) / 0.5, 0.0, 1.0) * opacity * 255
+    alpha = np.clip((place - _HIDDEN) / _FADE, 0.0, 1.0) * opacity * 255
     channels = [np.interp(place, anchors, _COLOURS[:, channel]) for channel in range(3)]
     drawn: NDArray[np.uint8] = np.rint(np.stack([*channels, alpha], axis=-1)).astype(np.uint8)
     return drawn
