@@ -167,6 +167,14 @@ def refusals() -> str:
     return table(("Reason", "In plain words"), [(f"`{code}`", text) for code, text in REASONS.items()])
 
 
+def problems() -> str:
+    """One row per error of the server: code, status, heading."""
+    from dermaloop.web.errors import STATUS, TITLE  # noqa: PLC0415
+
+    rows = [(f"`{code}`", str(int(status)), TITLE[code]) for code, status in STATUS.items()]
+    return table(("Code", "Status", "In plain words"), rows)
+
+
 def options(command: str) -> str:
     """The usage, arguments and options of a command, or of every command of a group."""
     from typer.main import get_command  # noqa: PLC0415
@@ -237,6 +245,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "dataset-keys": dataset_keys,
     "training-keys": training_keys,
     "refusals": refusals,
+    "problems": problems,
     "results": results,
     **{f"options-{name}": functools.partial(options, name) for name in COMMAND_NAMES},
 }

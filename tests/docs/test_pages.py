@@ -1,6 +1,7 @@
 """The documentation says what is: its links lead somewhere, its generated parts are current, its commands exist."""
 
 import re
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,12 @@ from typer.main import get_command
 
 import document
 from dermaloop.cli.app import app
+from dermaloop.core.bundle import open_bundle
+from dermaloop.inference.classifier import Classifier
 from dermaloop.web import settings
+from dermaloop.web.app import create_app
 from support.pages import PAGES, ROOT, Block, blocks
+from support.toy import toy_bundle
 
 LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 GUIDES = ("index", "manifest", "curation", "training", "evaluation", "classify", "web", "bundle", "limits")
@@ -92,6 +97,17 @@ def test_variables_named_anywhere_exist():
     named = {name for page in PAGES for name in re.findall(r"\bDERMALOOP_[A-Z_]+\b", page.read_text())}
     assert named - known == set()
     assert known <= named, "a variable that no page names"
+
+
+def test_addresses_of_the_server_named_in_the_guide_are_served(tmp_path):
+    text = (ROOT / "docs/web.md").read_text()
+    named = {f"/{path}" for path in re.findall(r"[`\d]/((?:api/|healthz|readyz)[\w/.]*)", text)}
+    classifier = Classifier(open_bundle(toy_bundle(tmp_path)), threads=1)
+    assert named >= {"/api/v1/classify", "/api/openapi.json", "/healthz"}
+    with TestClient(create_app(settings.Settings(), classifier), base_url="http://127.0.0.1") as client:
+        missing = [path for path in sorted(named) if client.get(path).status_code == HTTPStatus.NOT_FOUND]
+        assert client.get("/api/v1/clasify").status_code == HTTPStatus.NOT_FOUND
+    assert not missing
 
 
 # -- commands ---------------------------------------------------------------------------------------------------------

@@ -85,9 +85,9 @@ def test_it_classifies(base, lesion, tmp_path):
         command, cwd=tmp_path, capture_output=True, text=True, check=False, env=clean_environment()
     )
     assert outcome.returncode == 0, outcome.stderr
-    (row,) = json.loads((tmp_path / "out.json").read_text())
-    assert row["status"] in {"assessed", "abstained"}
-    assert sum(value for name, value in row.items() if name.startswith("p_")) == pytest.approx(1, abs=1e-6)
+    (prediction,) = json.loads((tmp_path / "out.json").read_text())["predictions"]
+    assert prediction["status"] in {"assessed", "abstained"}
+    assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-6)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,34 @@
+"""Takes the screenshots of this folder from a running page: `python docs/screenshots/take.py http://127.0.0.1:8000`.
+
+They show the drawn sample only, never a patient's picture.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+FOLDER = Path(__file__).parent
+SHOTS = (
+    ("page-light.png", "light", {"width": 1200, "height": 900}),
+    ("page-dark.png", "dark", {"width": 400, "height": 860}),
+)
+
+
+def main(address: str) -> None:
+    """Writes both pictures: a result on a desk in daylight, and the same on a phone at night."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        for name, scheme, viewport in SHOTS:
+            page = browser.new_page(viewport=viewport, color_scheme=scheme, reduced_motion="reduce")
+            page.goto(f"{address.rstrip('/')}/sample/irregular")
+            page.screenshot(path=FOLDER / name)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
