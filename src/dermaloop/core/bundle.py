@@ -1,8 +1,10 @@
 """The bundle: one deployable model, as one folder or one `.dermaloop` zip file.
 
-Owns the list of parts, their hashes and the check that runs on opening: one flipped bit is refused by name. Refuses to
-know how a graph is run. Nothing in it is a pickle: JSON, ONNX, and NumPy arrays read with `allow_pickle=False`.
-`bundle.json` is written last and means "complete".
+Owns the list of parts, their hashes and the check that runs on opening: one flipped bit is refused by name, in any
+part and in `bundle.json` itself. Refuses to know how a graph is run; what the fields mean is in `core.bundle_spec`.
+Nothing in it is a pickle: JSON, ONNX, and NumPy arrays read with `allow_pickle=False`. `bundle.json` is written last
+and means "complete". The hashes guard against damage and mix-ups; they are no signature, so they prove nothing about
+who made a bundle.
 """
 
 from __future__ import annotations
@@ -10,21 +12,43 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import shutil
-import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
+from dermaloop.core.bundle_spec import Calibration, Gate, OperatingPoint, Spec
 from dermaloop.core.errors import BundleError, OutputError
-from dermaloop.core.taxonomy import Diagnosis
+from dermaloop.core.files import replacing, replacing_folder
+
+__all__ = [
+    "CARD",
+    "DISTRIBUTION",
+    "EVALUATION",
+    "FORMAT",
+    "HISTORY",
+    "MODEL",
+    "REFERENCES",
+    "REPORT",
+    "SPEC",
+    "SUFFIX",
+    "Bundle",
+    "Calibration",
+    "Gate",
+    "OperatingPoint",
+    "Spec",
+    "array_part",
+    "json_part",
+    "open_bundle",
+    "update_parts",
+    "write",
+]
 
 FORMAT = 1
 SPEC = "bundle.json"
@@ -38,74 +62,10 @@ HISTORY = "history.json"
 SUFFIX = ".dermaloop"
 _REQUIRED = (MODEL, CARD, DISTRIBUTION, REFERENCES)
 _APPENDABLE = (HISTORY, EVALUATION, REPORT, CARD)  # written after training; hashed like the rest
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class OperatingPoint(_Record):
-    """A threshold on the calibrated probability of malignancy, with what was measured when it was chosen."""
-
-    name: str
-    target: str = Field(description="What it was chosen for, e.g. 'sensitivity >= 0.95'.")
-    threshold: float = Field(ge=0, le=1)
-    sensitivity: float = Field(ge=0, le=1)
-    specificity: float = Field(ge=0, le=1)
-    sensitivity_interval: tuple[float, float]
-    specificity_interval: tuple[float, float]
-    n_malignant: int
-    n_benign: int
-    measured_on: str = Field(description="Data and split, in words.")
-
-
-class Calibration(_Record):
-    """probabilities = softmax(logits / temperature + bias). Source: Alexandari et al. 2020 (BCTS)."""
-
-    temperature: float = Field(gt=0)
-    bias: tuple[float, ...]
-    fitted_on: str
-
-
-class Gate(_Record):
-    """Limits beyond which the model declines to decide."""
-
-    ood_limit: float = Field(description="Largest accepted feature-space distance.")
-    ood_fitted_on: str
-    ambiguous_low: float = Field(ge=0, le=1, description="Malignant probability from which a decision is ambiguous.")
-    ambiguous_high: float = Field(ge=0, le=1, description="... up to which; equal to ambiguous_low means never.")
-    ambiguous_fitted_on: str
-    quality: dict[str, tuple[float | None, float | None]] = Field(
-        default_factory=dict, description="Accepted range by quality measure (lowest, highest)."
-    )
-
-
-class Spec(_Record):
-    """What `bundle.json` says."""
-
-    format: Literal[1] = 1
-    name: str = Field(min_length=1)
-    version: str
-    created: str = Field(description="ISO 8601, UTC.")
-    classes: tuple[Diagnosis, ...]
-    network: str
-    size_px: int = Field(ge=16)
-    preprocess_version: int = 1
-    embedding_length: int
-    calibration: Calibration
-    operating_points: tuple[OperatingPoint, ...] = Field(min_length=1)
-    default_operating_point: str
-    gate: Gate
-    top_diagnosis_log_weights: tuple[float, ...] = Field(
-        description="Added to the log-probabilities before choosing the suggested diagnosis; zeros: the likeliest."
-    )
-    licence: str
-    manifest_sha256: str
-    recipe_sha256: str
-    code_sha256: str
-    sources: dict[str, int] = Field(description="Training images by source.")
-    training: dict[str, Any] = Field(default_factory=dict, description="Recipe and run, for the card.")
-    parts: dict[str, str] = Field(default_factory=dict, description="SHA-256 by part.")
+_MAX_BYTES = 2 * 2**30
+"""Of all parts together, unpacked; more is an attack, not a model of ours."""
+_OWN_HASH = "own_sha256"
+_COPY_AGAIN = "Do not use it; copy the bundle again from where it was made."
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,12 +93,23 @@ class Bundle:
             if point.name == wanted:
                 return point
         names = ", ".join(point.name for point in self.spec.operating_points)
-        raise BundleError(f"there is no operating point {wanted!r}", where=self.identity, way_out=f"Choose one of: {names}.")
+        raise BundleError(
+            f"there is no operating point {wanted!r}", where=self.identity, way_out=f"Choose one of: {names}."
+        )
 
     def arrays(self, part: str) -> dict[str, NDArray[Any]]:
-        """The arrays of an `.npz` part, by name."""
-        with np.load(io.BytesIO(self.parts[part]), allow_pickle=False) as loaded:
-            return {name: loaded[name] for name in loaded.files}
+        """The arrays of an `.npz` part, by name.
+
+        Raises:
+            BundleError: The part is no such file, or holds pickled objects, which are never loaded.
+        """
+        try:
+            with np.load(io.BytesIO(self.parts[part]), allow_pickle=False) as loaded:
+                return {name: loaded[name] for name in loaded.files}
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise BundleError(
+                f"the part {part!r} does not hold plain arrays ({error})", where=self.identity, way_out=_COPY_AGAIN
+            ) from error
 
     def json(self, part: str) -> Any:
         """The content of a JSON part; None where the bundle has none."""
@@ -146,7 +117,9 @@ class Bundle:
 
 
 def write(path: Path, spec: Spec, parts: Mapping[str, bytes]) -> Bundle:
-    """Writes a bundle, as a zip where `path` ends in `.dermaloop`, else as a folder; replaces what is there at once.
+    """Writes a bundle, as a zip where `path` ends in `.dermaloop`, else as a folder; replaces the bundle that is there.
+
+    The same content gives the same bytes.
 
     Args:
         path: Target.
@@ -154,49 +127,49 @@ def write(path: Path, spec: Spec, parts: Mapping[str, bytes]) -> Bundle:
         parts: Bytes by part name.
 
     Raises:
-        BundleError: A required part is missing.
+        BundleError: A required part is missing, a name is not a plain file name, or the target is something else than
+            a bundle.
         OutputError: It cannot be written; what was there before is untouched.
     """
     path = Path(path).absolute()
     for name in _REQUIRED:
         if name not in parts:
             raise BundleError(f"the part {name!r} is missing", where=str(path))
+    for name in parts:
+        if not name or name == SPEC or name.startswith(".") or Path(name).name != name:
+            raise BundleError(f"{name!r} cannot be the name of a part", where=str(path))
+    if path.is_dir() and any(path.iterdir()) and not (path / SPEC).is_file():
+        raise BundleError(
+            "this folder holds something else than a bundle", where=str(path), way_out="Choose another place."
+        )
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(parts.items())}
     spec = spec.model_copy(update={"parts": hashes})
-    spec_bytes = (json.dumps(spec.model_dump(mode="json"), indent=1, sort_keys=True) + "\n").encode()
+    spec_bytes = _spec_bytes(spec.model_dump(mode="json"))
     files = {**dict(sorted(parts.items())), SPEC: spec_bytes}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == SUFFIX:
-            _write_zip(path, files)
+            with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+                for name, content in files.items():
+                    entry = zipfile.ZipInfo(name)  # dated 1980, so that the same content gives the same file
+                    entry.external_attr = 0o644 << 16
+                    archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
         else:
-            _write_folder(path, files)
+            with replacing_folder(path) as folder:
+                for name, content in files.items():
+                    (folder / name).write_bytes(content)
     except OSError as error:
-        raise OutputError(f"the bundle cannot be written ({error.strerror})", where=str(path), way_out="Free space or choose another place.") from error
+        raise OutputError(
+            f"the bundle cannot be written ({error.strerror or error})",
+            where=str(path),
+            way_out="Free space or choose another place.",
+        ) from error
     return Bundle(spec, dict(parts), hashlib.sha256(spec_bytes).hexdigest())
 
 
-def _write_zip(path: Path, files: Mapping[str, bytes]) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, content in files.items():
-                archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
-        for name, content in files.items():
-            (temporary / name).write_bytes(content)
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+def _spec_bytes(fields: Mapping[str, Any]) -> bytes:
+    """`bundle.json`, with the hash of its own other fields, so that it guards itself too."""
+    plain = {name: value for name, value in fields.items() if name != _OWN_HASH}
+    return json_part({**plain, _OWN_HASH: hashlib.sha256(json_part(plain)).hexdigest()})
 
 
 def open_bundle(path: Path) -> Bundle:
@@ -208,35 +181,96 @@ def open_bundle(path: Path) -> Bundle:
     path = Path(path)
     files = _read_files(path)
     if SPEC not in files:
-        raise BundleError(f"{SPEC} is missing, so the bundle is incomplete", where=str(path), way_out="Write or copy it again.")
+        raise BundleError(
+            f"{SPEC} is missing, so the bundle is incomplete", where=str(path), way_out="Write or copy it again."
+        )
     spec_bytes = files.pop(SPEC)
-    try:
-        spec = Spec.model_validate_json(spec_bytes)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise BundleError(f"{SPEC} is not valid: {field}: {first['msg']}", where=str(path), way_out="Copy the bundle again, or use the dermaloop version that wrote it.") from error
+    spec = _read_spec(spec_bytes, path)
     for name, expected in spec.parts.items():
         if name not in files:
-            raise BundleError(f"the part {name!r} is missing", where=str(path), way_out="Copy the bundle again from where it was made.")
+            raise BundleError(f"the part {name!r} is missing", where=str(path), way_out=_COPY_AGAIN)
         if hashlib.sha256(files[name]).hexdigest() != expected:
-            raise BundleError(f"the part {name!r} was changed since the bundle was written (its SHA-256 differs)", where=str(path), way_out="Do not use it; copy the bundle again from where it was made.")
+            raise BundleError(
+                f"the part {name!r} was changed since the bundle was written (its SHA-256 differs)",
+                where=str(path),
+                way_out=_COPY_AGAIN,
+            )
+    for name in _REQUIRED:
+        if name not in files:
+            raise BundleError(f"the part {name!r} is missing", where=str(path), way_out=_COPY_AGAIN)
     extra = sorted(set(files) - set(spec.parts))
     if extra:
         raise BundleError(f"the part {extra[0]!r} is not listed in {SPEC}", where=str(path), way_out="Remove it.")
     return Bundle(spec, files, hashlib.sha256(spec_bytes).hexdigest())
 
 
-def _read_files(path: Path) -> dict[str, bytes]:
-    if path.is_dir():
-        return {file.name: file.read_bytes() for file in sorted(path.iterdir()) if file.is_file()}
-    if not path.is_file():
-        raise BundleError("there is no such bundle", where=str(path), way_out="Name a bundle folder or a .dermaloop file.")
+def _read_spec(spec_bytes: bytes, path: Path) -> Spec:
     try:
+        fields = json.loads(spec_bytes)
+        if not isinstance(fields, dict) or fields.get("format") != FORMAT:
+            found = fields.get("format") if isinstance(fields, dict) else None
+            raise BundleError(
+                f"the format of {SPEC} is {found!r}, not {FORMAT}",
+                where=str(path),
+                way_out="Use the dermaloop version that wrote it.",
+            )
+        intact = spec_bytes == _spec_bytes(fields)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{SPEC} is not readable JSON ({error})", where=str(path), way_out=_COPY_AGAIN) from error
+    if not intact:
+        raise BundleError(
+            f"{SPEC} was changed since the bundle was written (its SHA-256 differs)",
+            where=str(path),
+            way_out=_COPY_AGAIN,
+        )
+    del fields[_OWN_HASH]
+    try:
+        return Spec.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "its fields"
+        raise BundleError(
+            f"{SPEC} is not valid: {field}: {first['msg']}",
+            where=str(path),
+            way_out="Copy the bundle again, or use the dermaloop version that wrote it.",
+        ) from error
+
+
+def _read_files(path: Path) -> dict[str, bytes]:
+    """Every part by name, from a folder or a zip; nothing is unpacked to disk."""
+    try:
+        if path.is_dir():
+            return {file.name: file.read_bytes() for file in sorted(path.iterdir()) if file.is_file()}
+        if not path.is_file():
+            raise BundleError(
+                "there is no such bundle", where=str(path), way_out=f"Name a bundle folder or a {SUFFIX} file."
+            )
         with zipfile.ZipFile(path) as archive:
-            return {info.filename: archive.read(info) for info in archive.infolist()}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise BundleError(f"this is not an intact bundle file ({error})", where=str(path), way_out="Copy it again from where it was made.") from error
+            entries = archive.infolist()
+            names = [entry.filename for entry in entries]
+            if len(set(names)) != len(names):
+                twice = next(name for name in names if names.count(name) > 1)
+                raise BundleError(f"the part {twice!r} is in it twice", where=str(path), way_out=_COPY_AGAIN)
+            if sum(entry.file_size for entry in entries) > _MAX_BYTES:
+                raise BundleError(
+                    f"it unpacks to more than {_MAX_BYTES // 2**30} GiB", where=str(path), way_out=_COPY_AGAIN
+                )
+            return {entry.filename: _read_entry(archive, entry, path) for entry in entries}
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError) as error:
+        raise BundleError(
+            f"this is not an intact bundle file ({error})", where=str(path), way_out=_COPY_AGAIN
+        ) from error
+
+
+def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> bytes:
+    try:
+        return archive.read(entry)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error) as error:
+        raise BundleError(
+            f"the part {entry.filename!r} was changed since the bundle was written ({error})",
+            where=str(path),
+            way_out=_COPY_AGAIN,
+        ) from error
 
 
 def update_parts(path: Path, changed: Mapping[str, bytes]) -> Bundle:
@@ -253,7 +287,14 @@ def update_parts(path: Path, changed: Mapping[str, bytes]) -> Bundle:
 
 
 def array_part(**arrays: NDArray[Any]) -> bytes:
-    """The bytes of an `.npz` part. Object arrays are refused by NumPy on reading, so none may be given."""
+    """The bytes of an `.npz` part.
+
+    Raises:
+        BundleError: An array of Python objects, which could only be stored as a pickle.
+    """
+    for name, array in arrays.items():
+        if np.asarray(array).dtype.hasobject:
+            raise BundleError(f"the array {name!r} holds Python objects", way_out="Store numbers or fixed-width text.")
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
     return stream.getvalue()

@@ -77,7 +77,7 @@ class Prediction:
         quality: Measured picture quality by name (`core.quality`).
         ood_distance: Feature-space distance to the training embeddings; higher is farther.
         similar: Nearest training images.
-        heatmap: float32 (h, w) in [0, 1], evidence for malignancy over the network's input square; None when unreadable.
+        heatmap: float32 (h, w) in [0, 1], evidence for malignancy over the input square; None when unreadable.
         frame: The square that the network saw, in fractions of the picture: (left, top, right, bottom).
     """
 
