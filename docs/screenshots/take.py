@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script beside its pictures, not a package
 """Takes the screenshots of this folder from a running page: `python docs/screenshots/take.py http://127.0.0.1:8000`.
 
 They show the drawn sample only, never a patient's picture.
@@ -13,7 +14,7 @@ from playwright.sync_api import sync_playwright
 
 FOLDER = Path(__file__).parent
 SHOTS = (
-    ("page-light.png", "light", {"width": 1200, "height": 900}),
+    ("page-light.png", "light", {"width": 1120, "height": 840}),
     ("page-dark.png", "dark", {"width": 400, "height": 860}),
 )
 
