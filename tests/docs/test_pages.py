@@ -18,6 +18,7 @@ from support.pages import PAGES, ROOT, Block, blocks
 from support.toy import toy_bundle
 
 LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+IMAGE = re.compile(r'<img src="([^"]+)"[^>]* alt="[^"]{20,}"')
 GUIDES = ("index", "manifest", "curation", "training", "evaluation", "classify", "web", "bundle", "limits")
 MOTTO = "Decision support for research use. Not a medical device."
 
@@ -36,8 +37,8 @@ def anchors(text: str) -> set[str]:
 def test_links_lead_somewhere(page):
     text = page.read_text()
     broken = []
-    for target in (match["target"] for match in LINK.finditer(text)):
-        if target.startswith(("https://", "mailto:")):
+    for target in [match["target"] for match in LINK.finditer(text)] + IMAGE.findall(text):
+        if target.startswith(("https://", "mailto:")):  # the tests ask nothing of the internet
             continue
         assert not target.startswith("http://"), target
         name, _, anchor = target.partition("#")
@@ -52,6 +53,13 @@ def test_generated_parts_are_current(page):
     text = page.read_text()
     assert text.count("<!-- generated: ") == len(document.MARK.findall(text)), "a mark without its end"
     assert document.refresh(text) == text, "run: make docs"
+
+
+def test_every_picture_has_a_description_and_every_screenshot_is_shown():
+    texts = {page: page.read_text() for page in PAGES}
+    assert {page_name(page) for page, text in texts.items() if text.count("<img ") != len(IMAGE.findall(text))} == set()
+    shown = {(page.parent / name).resolve() for page, text in texts.items() for name in IMAGE.findall(text)}
+    assert shown == {path.resolve() for path in (ROOT / "docs/screenshots").glob("*.png")}
 
 
 def test_every_generated_part_is_shown_somewhere():
