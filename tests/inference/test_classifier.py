@@ -238,12 +238,12 @@ def test_raw_of_nothing_has_no_rows(classifier):
 
 def test_several_threads_may_use_one_classifier(classifier):
     expected = {seed: classifier.classify(jpeg(seed)).malignant_probability for seed in range(4)}
-    wrong = []
+    wrong = set()
 
     def work(seed):
         for _ in range(10):
             if classifier.classify(jpeg(seed)).malignant_probability != pytest.approx(expected[seed], abs=1e-6):
-                wrong.append(seed)
+                wrong.add(seed)
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in expected]
     for thread in threads:

@@ -5,6 +5,7 @@ import pytest
 
 from dermaloop.core.bundle import Gate, array_part
 from dermaloop.inference import gate
+from support import everyday
 
 LIMITS = Gate(
     ood_limit=2.0,
@@ -111,8 +112,6 @@ def test_an_empty_band_is_never_ambiguous():
 
 
 def test_everyday_pictures_are_varied_and_repeatable():
-    from support import everyday
-
     first = list(itertools.islice(everyday.pictures(4), 21))
     again = list(itertools.islice(everyday.pictures(4), 21))
     assert {kind for kind, _ in first} >= set(everyday.KINDS) - {"photograph"}

@@ -1,6 +1,7 @@
 import threading
 
 import numpy as np
+import onnx
 import pytest
 
 from dermaloop.core.bundle import MODEL, open_bundle
@@ -32,8 +33,6 @@ def test_a_graph_without_textures_gives_the_embedding_for_the_gate(bundle):
 
 
 def test_a_graph_with_textures_gives_those(bundle):
-    import onnx
-
     model = onnx.load_from_string(bundle.parts[MODEL])
     model.graph.node.append(onnx.helper.make_node("ReduceMax", ["embedding"], ["texture"], keepdims=1, axes=[1]))
     model.graph.output.append(onnx.helper.make_tensor_value_info("texture", onnx.TensorProto.FLOAT, ["N", 1]))
@@ -54,12 +53,12 @@ def test_one_batch_and_single_pictures_agree(bundle):
 def test_threads_may_share_it(bundle):
     session = Session(bundle, threads=1)
     expected = {seed: session.run(batch(2, seed)).logits for seed in range(8)}
-    wrong = []
+    wrong = set()
 
     def work(seed):
         for _ in range(20):
             if not np.array_equal(session.run(batch(2, seed)).logits, expected[seed]):
-                wrong.append(seed)
+                wrong.add(seed)
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in expected]
     for thread in threads:

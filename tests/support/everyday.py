@@ -18,12 +18,31 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 
 Size = tuple[int, int]
 _SKIN = ((233, 196, 172), (224, 172, 140), (198, 134, 100), (141, 94, 66), (92, 60, 44), (245, 214, 196))
-_WORDS = (
-    "the of and to in is that for it as was with be by on not he his but at are this have from or had an they which "
-    "one you were all her she there would their we him been has when who will no more if out so up said what its "
-    "about than into them can only other time new some could these two may first then do any like my now over such "
-    "invoice total amount date name address page report section table figure number account balance notice"
-).split()
+_WORDS = [
+    "the",
+    "in",
+    "it",
+    "be",
+    "he",
+    "are",
+    "or",
+    "which",
+    "all",
+    "would",
+    "been",
+    "will",
+    "out",
+    "what",
+    "into",
+    "other",
+    "could",
+    "first",
+    "like",
+    "such",
+    "date",
+    "report",
+    "number",
+]
 _PHOTOGRAPHS = {
     "sklearn": ("datasets/images/china.jpg", "datasets/images/flower.jpg"),
     "matplotlib": ("mpl-data/sample_data/grace_hopper.jpg",),
@@ -135,7 +154,11 @@ def blank(rng: np.random.Generator, size: Size) -> Image.Image:
         colour = np.asarray(_SKIN[rng.integers(len(_SKIN))]) + rng.normal(0, 6, 3)
     field = np.broadcast_to(colour.astype(np.float64), (size[1], size[0], 3)).copy()
     if kind == 2:
-        slope = np.linspace(0, 1, size[0])[None, :, None] if rng.random() < 0.5 else np.linspace(0, 1, size[1])[:, None, None]
+        slope = (
+            np.linspace(0, 1, size[0])[None, :, None]
+            if rng.random() < 0.5
+            else np.linspace(0, 1, size[1])[:, None, None]
+        )
         field = field * (1 - slope) + np.asarray(_colour(rng)) * slope
     if rng.random() < 0.7:
         field += rng.normal(0, rng.uniform(0.5, 4), field.shape)
@@ -196,16 +219,30 @@ def drawing(rng: np.random.Generator, size: Size) -> Image.Image:
     thick = max(2, width // 80)
     kind = rng.integers(3)
     if kind == 0:
-        draw.ellipse((width * 0.15, height * 0.08, width * 0.85, height * 0.95), _SKIN[rng.integers(len(_SKIN))], _colour(rng), thick)
+        draw.ellipse(
+            (width * 0.15, height * 0.08, width * 0.85, height * 0.95),
+            _SKIN[rng.integers(len(_SKIN))],
+            _colour(rng),
+            thick,
+        )
         for eye in (0.38, 0.62):
-            draw.ellipse((width * (eye - 0.06), height * 0.38, width * (eye + 0.06), height * 0.45), "white", "black", thick)
+            draw.ellipse(
+                (width * (eye - 0.06), height * 0.38, width * (eye + 0.06), height * 0.45), "white", "black", thick
+            )
             draw.ellipse((width * (eye - 0.02), height * 0.39, width * (eye + 0.02), height * 0.44), _colour(rng))
         draw.arc((width * 0.35, height * 0.6, width * 0.65, height * 0.78), 10, 170, _colour(rng), thick * 2)
-        draw.polygon([(width * 0.5, height * 0.45), (width * 0.46, height * 0.58), (width * 0.54, height * 0.58)], outline=_colour(rng))
+        draw.polygon(
+            [(width * 0.5, height * 0.45), (width * 0.46, height * 0.58), (width * 0.54, height * 0.58)],
+            outline=_colour(rng),
+        )
     elif kind == 1:
         draw.rectangle((0, height * 0.7, width, height), _colour(rng))
         draw.rectangle((width * 0.25, height * 0.4, width * 0.75, height * 0.8), _colour(rng), "black", thick)
-        draw.polygon([(width * 0.2, height * 0.4), (width * 0.5, height * 0.12), (width * 0.8, height * 0.4)], _colour(rng), "black")
+        draw.polygon(
+            [(width * 0.2, height * 0.4), (width * 0.5, height * 0.12), (width * 0.8, height * 0.4)],
+            _colour(rng),
+            "black",
+        )
         draw.rectangle((width * 0.45, height * 0.6, width * 0.55, height * 0.8), _colour(rng))
     else:
         for _ in range(int(rng.integers(2, 6))):
@@ -229,7 +266,9 @@ KINDS: dict[str, Callable[[np.random.Generator, Size], Image.Image]] = {
 """Generator by kind. `photograph` needs scikit-learn, scikit-image or matplotlib installed."""
 
 
-def pictures(seed: int, *, kinds: tuple[str, ...] = tuple(KINDS), size: Size = (300, 240)) -> Iterator[tuple[str, Image.Image]]:
+def pictures(
+    seed: int, *, kinds: tuple[str, ...] = tuple(KINDS), size: Size = (300, 240)
+) -> Iterator[tuple[str, Image.Image]]:
     """Yields (kind, RGB picture), the kinds in turn, without end; the same for the same seed."""
     rng = np.random.default_rng(seed)
     available = [kind for kind in kinds if kind != "photograph" or photographs()]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -123,12 +123,14 @@ def raw_many(session: Session, items: Iterable[Item], *, threads: int | None = N
 
     def work(chunk: list[Item]) -> tuple[list[Prepared], Outputs | None]:
         ready = [prepare(item, session.size_px) for item in chunk]
-        return ready, _run(session, ready)
+        outputs = _run(session, ready)
+        # Only the numbers are kept for all pictures, not the pictures.
+        return [replace(one, square=None) for one in ready], outputs if activation else _without_maps(outputs)
 
     results = list(ordered_map(work, chunks(items, _CHUNK), workers=threads or usable_cores()))
     prepared = [one for ready, _ in results for one in ready]
     outputs = [output for _, output in results if output is not None]
-    good = np.asarray([one.square is not None for one in prepared], dtype=bool)
+    good = np.asarray([one.unreadable is None for one in prepared], dtype=bool)
 
     def spread(field: str) -> NDArray[np.float32]:
         rows = np.full((len(prepared), *session.shapes[field]), np.nan, dtype=np.float32)
@@ -148,6 +150,10 @@ def raw_many(session: Session, items: Iterable[Item], *, threads: int | None = N
         },
         unreadable={row: one.unreadable for row, one in enumerate(prepared) if one.unreadable is not None},
     )
+
+
+def _without_maps(outputs: Outputs | None) -> Outputs | None:
+    return None if outputs is None else outputs._replace(activation=outputs.activation[:, :, :0, :0])
 
 
 def _run(session: Session, prepared: Sequence[Prepared]) -> Outputs | None:
