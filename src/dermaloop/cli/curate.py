@@ -14,10 +14,10 @@ from dermaloop.core.errors import RecipeError
 
 if TYPE_CHECKING:
     from dermaloop.core.manifest import Manifest
-    from dermaloop.curation.importing import Job, Merged
+    from dermaloop.curation.build import Built
+    from dermaloop.curation.importing import Job
     from dermaloop.curation.progress import Advance
     from dermaloop.curation.recipe import Recipe
-    from dermaloop.curation.sources import Notes
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -29,31 +29,24 @@ WORKERS = typer.Option(os.cpu_count() or 1, min=1, help="Threads that look at pi
 
 @app.command("import")
 def import_(
-    items: list[str] = typer.Argument(metavar="SOURCE=FOLDER...", help="A source and its folder; see 'curate sources'."),
+    items: list[str] = typer.Argument(
+        metavar="SOURCE=FOLDER...", help="A source and its folder; see 'curate sources'."
+    ),
     out: Path = OUT,
     recipe: Path | None = typer.Option(None, help="Dataset recipe that says how its sources are imported."),
     workers: int = WORKERS,
 ) -> None:
-    """Import datasets into one manifest, and look at every picture once.
+    """Import datasets into one manifest: look at every picture once and find duplicates.
 
     SOURCE is an importer (ham10000), a name of your own and an importer (clinic_a:folders), or a source of the recipe.
     """
-    from dermaloop.core import manifest as manifests
-    from dermaloop.curation.examine import examine
-    from dermaloop.curation.importing import Merged, import_sources, merge
+    from dermaloop.curation.build import prepare
     from dermaloop.curation.recipe import read_recipe
-    from dermaloop.curation.sources import Notes
 
     plan = read_recipe(recipe) if recipe else None
-    notes = Notes()
-    new = import_sources([_job(item, plan) for item in items], out.absolute().parent, notes, _step)
-    merged = merge(manifests.read(out), new) if out.is_file() else Merged(new, len(new), 0, 0)
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix="dermaloop-") as scratch:
-        manifest, _ = examine(merged.manifest, Path(scratch), limits=plan.quality if plan else None, workers=workers, step=_step)
-    manifest.write(out)
-    _tell(manifest, merged, notes, out)
+    built = prepare([_job(item, plan) for item in items], out, plan, workers=workers, step=_step)
+    built.manifest.write(out)
+    _tell(built, out)
 
 
 @app.command()
@@ -71,8 +64,7 @@ def build(
     plan = read_recipe(recipe)
     built = building.build(plan, building.jobs(plan, data), out, workers=workers, step=_step)
     built.manifest.write(out)
-    _tell(built.manifest, built.merged, built.notes, out)
-    typer.echo(f"{len(built.pairs)} pairs of near-duplicates.")
+    _tell(built, out)
     if not _check(out, files=False):
         raise typer.Exit(1)
     if report:
@@ -172,12 +164,15 @@ def _report(path: Path, out: Path) -> None:
     typer.echo(f"Report in {out}.")
 
 
-def _tell(manifest: Manifest, merged: Merged, notes: Notes, out: Path) -> None:
-    _show(manifest)
-    for (name, column, value), rows in sorted(notes.unmapped.items()):
-        typer.echo(f"{name}: {column} {value!r} could not be mapped ({rows} rows); it stays empty.", err=True)
-    left = f", {merged.left} kept from before" if merged.left else ""
-    typer.echo(f"{len(manifest)} rows in {out}: {merged.new} new, {merged.known} known already{left}.")
+def _tell(built: Built, out: Path) -> None:
+    _show(built.manifest)
+    for (name, column, value), rows in sorted(built.notes.unmapped.items()):
+        typer.echo(f"{name}: {column} {value!r} has no place in the manifest ({rows} rows); left empty.", err=True)
+    left = f", {built.merged.left} kept from before" if built.merged.left else ""
+    typer.echo(f"{len(built.pairs)} pairs of near-duplicates.")
+    typer.echo(
+        f"{len(built.manifest)} rows in {out}: {built.merged.new} new, {built.merged.known} known already{left}."
+    )
 
 
 def _show(manifest: Manifest) -> None:
@@ -215,4 +210,6 @@ def _step(name: str, total: int | None) -> Iterator[Advance]:
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(name, total=total)
         yield lambda done: progress.update(task, advance=done)
-        progress.update(task, total=total or progress.tasks[0].completed or 1, completed=total or progress.tasks[0].completed or 1)
+        progress.update(
+            task, total=total or progress.tasks[0].completed or 1, completed=total or progress.tasks[0].completed or 1
+        )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dermaloop.core.errors import ManifestError, RecipeError
@@ -19,7 +19,7 @@ from dermaloop.curation.importing import Job, Merged, import_sources, merge, row
 from dermaloop.curation.progress import Step, silent
 from dermaloop.curation.recipe import Exclusion, Recipe
 from dermaloop.curation.sources import Notes
-from dermaloop.curation.split import split
+from dermaloop.curation.split import group, split
 
 EXCLUDED_BY_RECIPE = "excluded_by_recipe"
 """`reject_reason` of a row that the recipe leaves out."""
@@ -29,7 +29,7 @@ SAME_PICTURE = 0.90
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A built manifest and what happened on the way."""
+    """A manifest and what happened on the way to it."""
 
     merged: Merged
     manifest: Manifest
@@ -49,13 +49,15 @@ def jobs(recipe: Recipe, data: Path, names: Sequence[str] = ()) -> list[Job]:
     ]
 
 
-def build(recipe: Recipe, work: Sequence[Job], out: Path, *, workers: int = 2, step: Step = silent) -> Built:
-    """Builds a manifest, adding to the one at `out` if there is one. Writes nothing.
+def prepare(
+    work: Sequence[Job], out: Path, recipe: Recipe | None = None, *, workers: int = 2, step: Step = silent
+) -> Built:
+    """Imports, examines and groups: all but the split. Adds to the manifest at `out`, if there is one. Writes none.
 
     Args:
-        recipe: What each source may be used for, ratios, seed, limits and exclusions.
         work: The datasets to import.
         out: Where the manifest lies or will lie.
+        recipe: Its limits and exclusions hold.
         workers: Threads that look at pictures.
         step: Progress.
 
@@ -67,16 +69,23 @@ def build(recipe: Recipe, work: Sequence[Job], out: Path, *, workers: int = 2, s
     notes = Notes()
     new = import_sources(work, out.parent, notes, step)
     merged = merge(read(out), new) if out.is_file() else Merged(new, len(new), 0, 0)
-    manifest = exclude(merged.manifest, recipe.exclusions)
+    manifest = exclude(merged.manifest, recipe.exclusions if recipe else ())
     with tempfile.TemporaryDirectory(prefix="dermaloop-") as scratch:
-        manifest, thumbnails = examine(manifest, Path(scratch), limits=recipe.quality, workers=workers, step=step)
+        limits = recipe.quality if recipe else None
+        manifest, thumbnails = examine(manifest, Path(scratch), limits=limits, workers=workers, step=step)
         with step("Finding near-duplicates", None):
             pairs = duplicates.find(thumbnails)
-    keys = row_keys(manifest)
-    manifest = manifest.with_columns(duplicate_group=duplicates.group_names(keys, [*pairs, *_same_bytes(manifest)]))
+    manifest = manifest.with_columns(
+        duplicate_group=duplicates.group_names(row_keys(manifest), [*pairs, *_same_bytes(manifest)])
+    )
     refuse_contradictions(manifest, pairs)
-    manifest = split(manifest, recipe.ratios, recipe.uses(), seed=recipe.seed)
-    return Built(merged, manifest, tuple(pairs), notes)
+    return Built(merged, group(manifest), tuple(pairs), notes)
+
+
+def build(recipe: Recipe, work: Sequence[Job], out: Path, *, workers: int = 2, step: Step = silent) -> Built:
+    """Prepares and splits, by a recipe; see `prepare`."""
+    built = prepare(work, out, recipe, workers=workers, step=step)
+    return replace(built, manifest=split(built.manifest, recipe.ratios, recipe.uses(), seed=recipe.seed))
 
 
 def exclude(manifest: Manifest, exclusions: Sequence[Exclusion]) -> Manifest:
@@ -93,7 +102,9 @@ def exclude(manifest: Manifest, exclusions: Sequence[Exclusion]) -> Manifest:
             reasons[index] = EXCLUDED_BY_RECIPE
         elif item.source in present:
             raise RecipeError(
-                f"the source has no picture {item.image_id!r}", where=f"exclusions, source {item.source}", way_out="Correct the image_id."
+                f"the source has no picture {item.image_id!r}",
+                where=f"exclusions, source {item.source}",
+                way_out="Correct the image_id.",
             )
     return manifest.with_columns(reject_reason=reasons)
 
@@ -115,7 +126,8 @@ def refuse_contradictions(manifest: Manifest, pairs: Sequence[duplicates.Pair]) 
     if clashes:
         terms = manifest.column("diagnosis_term")
         named = "; ".join(
-            f"{keys[one]} is {terms[one]!r} and {keys[other]} is {terms[other]!r}" for one, other in sorted(set(clashes))
+            f"{keys[one]} is {terms[one]!r} and {keys[other]} is {terms[other]!r}"
+            for one, other in sorted(set(clashes))
         )
         raise ManifestError(
             "same_picture_two_diagnoses",

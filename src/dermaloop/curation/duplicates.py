@@ -16,6 +16,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,7 @@ FLAT = 2.0
 _CHUNK = 1 << 20
 
 Grey = NDArray[np.uint8]
+_Number = TypeVar("_Number", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ class Pair:
 def thumbnail(image: Image.Image, *, pixel_aspect: float = 1.0) -> Grey:
     """The grey uint8 (64, 64) of the picture's central true square: the same whether or not it was cut or squashed."""
     rgb = network_input(image, Preprocess(SIDE_PX), pixel_aspect=pixel_aspect)
-    return np.rint(rgb.astype(np.float32) @ _LUMA).astype(np.uint8)
+    grey: Grey = np.rint(rgb.astype(np.float32) @ _LUMA).astype(np.uint8)
+    return grey
 
 
 def perceptual_hashes(thumbnails: Grey) -> NDArray[np.uint64]:
@@ -95,7 +98,7 @@ def perceptual_hashes(thumbnails: Grey) -> NDArray[np.uint64]:
     return np.stack(columns, axis=1)
 
 
-def turned(picture: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
+def turned(picture: NDArray[_Number], orientation: int) -> NDArray[_Number]:
     """The last two axes of (..., S, S) turned as `Pair.orientation` says."""
     picture = np.swapaxes(picture, -1, -2) if orientation & 4 else picture
     picture = picture[..., ::-1, :] if orientation & 2 else picture
@@ -206,7 +209,8 @@ def find(thumbnails: Grey) -> list[Pair]:
 def _coarse(thumbnails: Grey) -> NDArray[np.int8]:
     """The fine structure inside the lit field at half the size, int8 (N, 32, 32): a byte each keeps the table small."""
     detail, lit = _detail(np.asarray(thumbnails))
-    return np.rint((detail * lit).reshape(-1, 32, 2, 32, 2).mean((2, 4)) * 60).astype(np.int8)
+    coarse: NDArray[np.int8] = np.rint((detail * lit).reshape(-1, 32, 2, 32, 2).mean((2, 4)) * 60).astype(np.int8)
+    return coarse
 
 
 def _coarse_similarity(coarse: NDArray[np.int8], pairs: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -263,19 +267,20 @@ def _detail(grey: Grey) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Locally normalised grey values, and 1.0 inside the lit field away from its edge (else 0.0); both (N, 64, 64)."""
     values = grey.astype(np.float32)
     high = values - _box(values)
-    detail = np.clip(high / (np.sqrt(np.maximum(_box(high * high), 0)) + 3), -2, 2)
+    detail: NDArray[np.float32] = np.clip(high / (np.sqrt(np.maximum(_box(high * high), 0)) + 3), -2, 2)
     dark = values < 45  # noqa: PLR2004 - grey level of the black around a round field
     border = np.zeros_like(dark)
     for axis in (1, 2):
         border |= np.logical_and.accumulate(dark, axis=axis)
         border |= np.flip(np.logical_and.accumulate(np.flip(dark, axis), axis=axis), axis)
-    return detail, (_box(border.astype(np.float32), 13) < 1e-3).astype(np.float32)  # noqa: PLR2004 - rounding
+    lit = (_box(border.astype(np.float32), 13) < 1e-3).astype(np.float32)  # noqa: PLR2004 - rounding
+    return detail, lit
 
 
 def _box(values: NDArray[np.float32], size: int = 9) -> NDArray[np.float32]:
     """Mean over size x size pixels, edges repeated; float32 (N, S, S)."""
     band = _band(values.shape[-1], size)
-    blurred: NDArray[np.float32] = band @ values @ band.T
+    blurred: NDArray[np.float32] = np.asarray(band @ values @ band.T, np.float32)
     return blurred
 
 
@@ -289,10 +294,10 @@ def _band(side: int, size: int) -> NDArray[np.float32]:
 
 
 def _best_shift(
-    one: NDArray[np.float32], one_lit: NDArray[np.float32], other: NDArray[np.generic], other_lit: NDArray[np.generic]
+    one: NDArray[np.float32], one_lit: NDArray[np.float32], other: NDArray[np.float32], other_lit: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Largest masked correlation over shifts, float32 (M,)."""
-    best = np.full(len(one), -1, np.float32)
+    best: NDArray[np.floating] = np.full(len(one), -1.0)
     least = SIDE_PX * SIDE_PX * 0.15
     reach = range(-_SHIFTS_PX, _SHIFTS_PX + 1)
     for down in reach:
@@ -310,7 +315,7 @@ def _best_shift(
             variance_y = np.einsum("nij,nij->n", wy, y) / count - mean_y**2
             value = covariance / np.sqrt(np.maximum(variance_x * variance_y, 1e-8))
             best = np.where(n >= least, np.maximum(best, value), best)
-    return best
+    return best.astype(np.float32)
 
 
 def _overlap(shift: int, side: int = SIDE_PX) -> tuple[slice, slice]:

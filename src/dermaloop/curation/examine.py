@@ -80,11 +80,15 @@ def examine(
     """
     total = len(manifest)
     thumbnails = np.lib.format.open_memmap(
-        scratch / "thumbnails.npy", mode="w+", dtype=np.uint8, shape=(max(total, 1), duplicates.SIDE_PX, duplicates.SIDE_PX)
+        scratch / "thumbnails.npy",
+        mode="w+",
+        dtype=np.uint8,
+        shape=(max(total, 1), duplicates.SIDE_PX, duplicates.SIDE_PX),
     )[:total]
     names = [name for name in manifest.table.column_names if name.startswith("quality_")]
     columns: dict[str, list[Any]] = {
-        name: [] for name in ("sha256", "size_bytes", "width_px", "height_px", "perceptual_hash", "reject_reason", *names)
+        name: []
+        for name in ("sha256", "size_bytes", "width_px", "height_px", "perceptual_hash", "reject_reason", *names)
     }
     reasons = manifest.column("reject_reason")
     done = 0
@@ -97,7 +101,8 @@ def examine(
             block = np.asarray(thumbnails[done : done + len(portion)])
             hashes = duplicates.perceptual_hashes(block)[:, 0]
             columns["perceptual_hash"] += [
-                f"{value:016x}" if seen.thumbnail is not None else "" for value, seen in zip(hashes.tolist(), portion, strict=True)
+                f"{value:016x}" if seen.thumbnail is not None else ""
+                for value, seen in zip(hashes.tolist(), portion, strict=True)
             ]
             done += len(portion)
             advance(len(portion))

@@ -8,7 +8,7 @@ that is `examine`'s.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dermaloop.core.errors import ManifestError
@@ -53,15 +53,18 @@ def import_sources(jobs: Sequence[Job], folder: Path, notes: Notes, step: Step =
     for name in names:
         if names.count(name) > 1:
             raise ManifestError(
-                "duplicate_source", f"the source {name!r} is named twice", way_out="Give one of them another name: NAME:IMPORTER=FOLDER."
+                "duplicate_source",
+                f"the source {name!r} is named twice",
+                way_out="Give one of them another name: NAME:IMPORTER=FOLDER.",
             )
-    return concat([from_rows(_rows(job, notes, step), folder) for job in jobs], folder)
+    return concat([from_rows(_rows(job, Path(folder), notes, step), folder) for job in jobs], folder)
 
 
-def _rows(job: Job, notes: Notes, step: Step) -> Iterator[ManifestRow]:
+def _rows(job: Job, folder: Path, notes: Notes, step: Step) -> Iterator[ManifestRow]:
     seen: set[str] = set()
+    settings = replace(job.settings, unpack_to=folder.absolute() / f"{job.settings.name}_pictures")
     with step(f"Importing {job.settings.name}", None) as advance:
-        for row in source(job.importer).read(job.folder.absolute(), job.settings, notes):
+        for row in source(job.importer).read(job.folder.absolute(), settings, notes):
             if row.image_id in seen:
                 raise ManifestError(
                     "duplicate_image_id",
@@ -111,4 +114,6 @@ def merge(old: Manifest, new: Manifest) -> Merged:
 
 def row_keys(manifest: Manifest) -> list[str]:
     """A unique, lasting name per row: source/image_id."""
-    return [f"{name}/{image}" for name, image in zip(manifest.column("source"), manifest.column("image_id"), strict=True)]
+    return [
+        f"{name}/{image}" for name, image in zip(manifest.column("source"), manifest.column("image_id"), strict=True)
+    ]

@@ -115,7 +115,9 @@ class Recipe(_Part):
     def _importers(self) -> Recipe:
         for name, part in self.sources.items():
             if (part.importer or name) not in SOURCES:
-                raise ValueError(f"source {name!r}: there is no importer {part.importer or name!r}; known: {', '.join(SOURCES)}")
+                raise ValueError(
+                    f"source {name!r}: there is no importer {part.importer or name!r}; known: {', '.join(SOURCES)}"
+                )
         return self
 
     def uses(self) -> dict[str, Use]:
@@ -132,9 +134,13 @@ def read_recipe(path: Path) -> Recipe:
     try:
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RecipeError("there is no such recipe", where=str(path), way_out="Start from recipes/curation.toml.") from error
+        raise RecipeError(
+            "there is no such recipe", where=str(path), way_out="Start from recipes/curation.toml."
+        ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RecipeError(f"this is not a readable TOML file ({error})", where=str(path), way_out="Correct it.") from error
+        raise RecipeError(
+            f"this is not a readable TOML file ({error})", where=str(path), way_out="Correct it."
+        ) from error
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:

@@ -9,6 +9,7 @@ different sides belong together, the rows on the weaker side are excluded instea
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,12 +20,16 @@ from dermaloop.curation.sets import Sets
 
 _PRECEDENCE = (Split.TEST, Split.EXTERNAL, Split.CALIBRATION, Split.VALIDATION, Split.TRAIN)
 """Whose rows stay when one group lies on several sides: held-out rows are worth more than training rows."""
+_ARCHIVE_ID = re.compile(r"ISIC_\d{7}(?=$|_downsampled$)")
 CROSSES = "group_in_"
 """`reject_reason` of a row excluded because its group lies on another side: this and that side's name."""
 
 
 def group(manifest: Manifest) -> Manifest:
-    """Fills `group`: rows share one when they share patient, lesion, image bytes or duplicate group, also in a chain."""
+    """Fills `group`: rows share one when they share patient, lesion, picture or duplicate group, also in a chain.
+
+    The same picture is the same bytes, or the same id of the ISIC archive, which many data sets took pictures from.
+    """
     sets = Sets()
     names = []
     links = [manifest.column(name) for name in ("patient_id", "lesion_id", "sha256", "duplicate_group")]
@@ -34,7 +39,9 @@ def group(manifest: Manifest) -> Manifest:
         own = patient or lesion or f"{source}/{image_id}"
         names.append(own)
         sets.find(own)
-        for link, kind in ((lesion, "lesion"), (sha256, "sha256"), (duplicates, "duplicates")):
+        archive = _ARCHIVE_ID.match(image_id)
+        isic_id = archive.group() if archive else ""
+        for link, kind in ((lesion, "lesion"), (sha256, "sha256"), (duplicates, "duplicates"), (isic_id, "isic")):
             if link:
                 sets.union(own, f"\U0010ffff{kind}:{link}")  # sorts last, so an id names the group
     return manifest.with_columns(group=[sets.find(name) for name in names])
@@ -64,7 +71,8 @@ def split(manifest: Manifest, ratios: Ratios, uses: Mapping[str, Use], *, seed: 
     reasons = list(manifest.column("reject_reason"))
     old = [Split(value) if value else None for value in manifest.column("split")]
     current: list[Split | None] = [
-        Split.EXCLUDED if reason else (None if side is Split.EXCLUDED else side) for reason, side in zip(reasons, old, strict=True)
+        Split.EXCLUDED if reason else (None if side is Split.EXCLUDED else side)
+        for reason, side in zip(reasons, old, strict=True)
     ]
     use = [uses.get(name, "split") for name in sources]
     members: dict[str, list[int]] = defaultdict(list)
@@ -114,7 +122,7 @@ def _settle(
             reasons[index] = f"{CROSSES}{side}"
 
 
-def _assign(
+def _assign(  # noqa: PLR0917 - what it changes and what it decides by
     groups: list[tuple[str, list[int]]],
     filled: Counter[Split],
     ratios: Ratios,

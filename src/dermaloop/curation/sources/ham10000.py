@@ -9,7 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dermaloop.core.manifest import Confirmation, ManifestRow
-from dermaloop.curation.sources.reading import Images, Notes, Settings, Source, age, coded, csv_rows, is_unknown, lookup, sex
+from dermaloop.curation.sources.reading import (
+    Folder,
+    Notes,
+    Settings,
+    Source,
+    age,
+    coded,
+    csv_rows,
+    is_unknown,
+    lookup,
+    row,
+    sex,
+)
 
 _CONFIRMATIONS = {
     "histo": Confirmation.HISTOPATHOLOGY, "follow_up": Confirmation.FOLLOW_UP,
@@ -22,8 +34,7 @@ _SITES = {
     "trunk": "torso", "upper extremity": "upper extremity",
 }  # fmt: skip
 _COLUMNS = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
-_TABLES = ("HAM10000_metadata.csv", "HAM10000_metadata", "HAM10000_metadata.tab")
-_MASK_FOLDERS = ("masks", "HAM10000_segmentations_lesion_tschandl")
+_TABLES = ("HAM10000_metadata.csv", "HAM10000_metadata.tab", "HAM10000_metadata")
 
 
 def read(folder: Path, settings: Settings, notes: Notes) -> Iterator[ManifestRow]:
@@ -32,35 +43,32 @@ def read(folder: Path, settings: Settings, notes: Notes) -> Iterator[ManifestRow
     Raises:
         ManifestError: The table is missing, or a column or value is not HAM10000's.
     """
-    table = next((folder / name for name in _TABLES if (folder / name).is_file()), folder / _TABLES[0])
-    images = Images(folder, "images", "HAM10000_images", "HAM10000_images_part_1", "HAM10000_images_part_2")
-    masks = next((folder / name for name in _MASK_FOLDERS if (folder / name).is_dir()), None)
+    files = Folder(folder)
+    table = files.table(*_TABLES)
     for place, values in csv_rows(table, _COLUMNS):
-        path, reject_reason = images.place(values["image_id"])
-        mask = masks / f"{values['image_id']}_segmentation.png" if masks else None
-        diagnosis = coded("ham10000", values["dx"], column="dx", place=place)
+        label = coded("ham10000", values["dx"], column="dx", place=place)
         site = _SITES.get(values["localization"], "")
         if not site and not is_unknown(values["localization"]):
             notes.count(settings.name, "localization", values["localization"])
-        yield ManifestRow(
-            image_id=values["image_id"],
-            source=settings.name,
-            path=str(path),
-            pixel_aspect=settings.pixel_aspect or 1.0,
+        yield row(
+            settings,
+            values["image_id"],
+            files.image(values["image_id"]),
+            label,
             lesion_id=f"{settings.name}:{values['lesion_id']}",
-            diagnosis_term=values["dx"],
-            diagnosis=diagnosis,
-            candidates=diagnosis,
             confirmation=lookup(_CONFIRMATIONS, values["dx_type"], column="dx_type", place=place),
             age_years=age(values["age"], place=place),
             sex=sex(values["sex"]),
             site=site,
-            mask_path=str(mask) if mask and mask.is_file() else "",
-            licence=settings.licence or SOURCE.licence,
-            reject_reason=reject_reason,
+            mask_path=files.mask(f"{values['image_id']}_segmentation"),
+            licence=SOURCE.licence,
         )
 
 
 SOURCE = Source(
-    "ham10000", "HAM10000", "HAM10000_metadata.csv, images/ (or HAM10000_images_part_1/ and _2/), masks/", "CC BY-NC 4.0", read
+    "ham10000",
+    "HAM10000",
+    "HAM10000_metadata.csv, images/ (or HAM10000_images_part_1/ and _2/), masks/",
+    "CC BY-NC 4.0",
+    read,
 )

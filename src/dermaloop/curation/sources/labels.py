@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from dermaloop.core.manifest import ImageType, ManifestRow
-from dermaloop.core.taxonomy import BENIGN, MALIGNANT, Diagnosis, format_candidates
-from dermaloop.curation.sources.reading import Images, Notes, Settings, Source, csv_rows, lookup
+from dermaloop.core.manifest import ManifestRow
+from dermaloop.core.taxonomy import BENIGN, MALIGNANT, Diagnosis, Label
+from dermaloop.curation.sources.reading import Folder, Notes, Settings, Source, csv_rows, lookup, prefixed, row
 
 TABLE = "labels.csv"
 WORDS: dict[str, tuple[Diagnosis, ...]] = {
@@ -21,6 +21,7 @@ WORDS: dict[str, tuple[Diagnosis, ...]] = {
     "benign": tuple(sorted(BENIGN)),
     "malignant": tuple(sorted(MALIGNANT)),
 }
+"""Labels known without a recipe, in lower case."""
 
 
 def read(folder: Path, settings: Settings, notes: Notes) -> Iterator[ManifestRow]:  # noqa: ARG001 - every reader has it
@@ -29,37 +30,26 @@ def read(folder: Path, settings: Settings, notes: Notes) -> Iterator[ManifestRow
     Raises:
         ManifestError: The table or a column is missing, or a label is neither known nor mapped by the recipe.
     """
-    images = Images(folder, "images")
+    files = Folder(folder)
     known = words(settings)
-    for place, values in csv_rows(folder / TABLE, (settings.image_column, settings.label_column)):
+    for place, values in csv_rows(files.table(TABLE), (settings.image_column, settings.label_column)):
         image_id = Path(values[settings.image_column]).stem
-        path, reject_reason = images.place(image_id)
         term = values[settings.label_column]
         possible = lookup(known, term.lower(), column=settings.label_column, place=place)
-        yield ManifestRow(
-            image_id=image_id,
-            source=settings.name,
-            path=str(path),
-            pixel_aspect=settings.pixel_aspect_by_label.get(term, settings.pixel_aspect or 1.0),
-            lesion_id=_prefixed(settings.name, values.get("lesion_id", "")),
-            patient_id=_prefixed(settings.name, values.get("patient_id", "")),
-            diagnosis_term=term,
-            diagnosis=possible[0] if len(possible) == 1 else None,
-            candidates=format_candidates(possible),
+        yield row(
+            settings,
+            image_id,
+            files.image(image_id),
+            Label(term, frozenset(possible)),
+            lesion_id=prefixed(settings.name, values.get("lesion_id", "")),
+            patient_id=prefixed(settings.name, values.get("patient_id", "")),
             confirmation=settings.confirmation,
-            image_type=settings.image_type or ImageType.DERMOSCOPIC,
-            licence=settings.licence,
-            reject_reason=reject_reason,
         )
 
 
 def words(settings: Settings) -> Mapping[str, tuple[Diagnosis, ...]]:
     """The labels known anyway plus the recipe's, in lower case."""
     return {**WORDS, **{word.lower(): tuple(possible) for word, possible in settings.labels.items()}}
-
-
-def _prefixed(name: str, value: str) -> str:
-    return f"{name}:{value}" if value else ""
 
 
 SOURCE = Source("labels", "A folder with labels.csv", "labels.csv (image, label) and the pictures", "", read)

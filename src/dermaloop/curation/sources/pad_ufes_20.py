@@ -13,7 +13,18 @@ from pathlib import Path
 from dermaloop.core.errors import ManifestError
 from dermaloop.core.manifest import Confirmation, ImageType, ManifestRow
 from dermaloop.curation.sources.reading import (
-    Images, Notes, Settings, Source, age, coded, csv_rows, flag, is_unknown, lookup, sex,
+    Folder,
+    Notes,
+    Settings,
+    Source,
+    age,
+    coded,
+    csv_rows,
+    flag,
+    is_unknown,
+    lookup,
+    row,
+    sex,
 )  # fmt: skip
 
 _SITES = {
@@ -32,11 +43,10 @@ def read(folder: Path, settings: Settings, notes: Notes) -> Iterator[ManifestRow
     Raises:
         ManifestError: The table is missing, or a column or value is not PAD-UFES-20's.
     """
-    images = Images(folder)
-    for place, values in csv_rows(folder / "metadata.csv", _COLUMNS):
+    files = Folder(folder)
+    for place, values in csv_rows(files.table("metadata.csv"), _COLUMNS):
         image_id = Path(values["img_id"]).stem
-        path, reject_reason = images.place(image_id)
-        diagnosis = coded("pad_ufes_20", values["diagnostic"], column="diagnostic", place=place)
+        label = coded("pad_ufes_20", values["diagnostic"], column="diagnostic", place=place)
         site = _SITES.get(values["region"], "")
         if not site and not is_unknown(values["region"]):
             notes.count(settings.name, "region", values["region"])
@@ -44,24 +54,20 @@ def read(folder: Path, settings: Settings, notes: Notes) -> Iterator[ManifestRow
             if not values[column]:
                 raise ManifestError("bad_value", f"{column} is empty", where=place, way_out="Download the table again.")
         biopsied = flag(values["biopsed"], column="biopsed", place=place)
-        yield ManifestRow(
-            image_id=image_id,
-            source=settings.name,
-            path=str(path),
-            pixel_aspect=settings.pixel_aspect or 1.0,
+        yield row(
+            settings,
+            image_id,
+            files.image(image_id),
+            label,
             lesion_id=f"{settings.name}:{values['patient_id']}:{values['lesion_id']}",
             patient_id=f"{settings.name}:{values['patient_id']}",
-            diagnosis_term=values["diagnostic"],
-            diagnosis=diagnosis,
-            candidates=diagnosis,
             confirmation=Confirmation.HISTOPATHOLOGY if biopsied else Confirmation.CONSENSUS,
-            image_type=settings.image_type or ImageType.CLINICAL,
+            image_type=ImageType.CLINICAL,
             age_years=age(values["age"], place=place),
             sex=sex(values["gender"]),
             site=site,
             skin_type=_skin_type(values["fitspatrick"], place),
-            licence=settings.licence or SOURCE.licence,
-            reject_reason=reject_reason,
+            licence=SOURCE.licence,
         )
 
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dermaloop.core.errors import ManifestError, UnknownDiagnosisError
-from dermaloop.core.manifest import Confirmation, ImageType, ManifestRow
-from dermaloop.core.taxonomy import Diagnosis, from_code
+from dermaloop.core.manifest import SITES, Confirmation, ImageType, ManifestRow
+from dermaloop.core.taxonomy import Diagnosis, Label, format_candidates, from_code
 
 MISSING_FILE = "missing_file"
 """`reject_reason` of a row whose picture is not there."""
@@ -46,6 +46,8 @@ class Settings:
     """For `labels`: the column that names the picture."""
     label_column: str = "label"
     """For `labels`: the column with the diagnosis."""
+    unpack_to: Path = Path("unpacked")
+    """Where pictures that lie inside one big file are written as files."""
     labels: Mapping[str, tuple[Diagnosis, ...]] = field(default_factory=dict)
     """For `labels` and `folders`: the diagnoses that each label leaves possible; added to the words known anyway."""
 
@@ -77,19 +79,29 @@ class Source:
     read: Reader
 
 
-def csv_rows(path: Path, required: Iterable[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """The rows of a CSV file as (place for messages, values by column), values stripped.
+def csv_rows(
+    path: Path, required: Iterable[str], *, header: Sequence[str] = ()
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """The rows of a CSV file (`.tab`: separated by tabs) as (place for messages, values by column), values stripped.
+
+    Args:
+        path: The file.
+        required: Columns it must have.
+        header: Names of the columns, for a file that has no header line.
 
     Raises:
         ManifestError: `missing_file`, `missing_column`, `unreadable` (not UTF-8) or `bad_value` (a row is too short).
     """
     if not path.is_file():
         raise ManifestError(
-            "missing_file", "there is no such table", where=str(path), way_out="Check that the folder is the dataset's own."
+            "missing_file",
+            "there is no such table",
+            where=str(path),
+            way_out="Check that the folder is the dataset's own.",
         )
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
+            reader = csv.DictReader(stream, header or None, delimiter="\t" if path.suffix == ".tab" else ",")
             names = [name.strip() for name in reader.fieldnames or []]
             reader.fieldnames = names
             for column in required:
@@ -104,7 +116,10 @@ def csv_rows(path: Path, required: Iterable[str]) -> Iterator[tuple[str, dict[st
                 place = f"{path}, line {reader.line_num}"
                 if None in values or None in values.values():
                     raise ManifestError(
-                        "bad_value", f"the row has not {len(names)} values", where=place, way_out="Download the table again."
+                        "bad_value",
+                        f"the row has not {len(names)} values",
+                        where=place,
+                        way_out="Download the table again.",
                     )
                 yield place, {name: value.strip() for name, value in values.items()}
     except (UnicodeDecodeError, csv.Error) as error:
@@ -113,34 +128,68 @@ def csv_rows(path: Path, required: Iterable[str]) -> Iterator[tuple[str, dict[st
         ) from error
 
 
-class Images:
-    """The pictures below a folder by name without ending; the first found wins in the order of their paths."""
+class Folder:
+    """The files below a folder by name, listed once. Where a name occurs twice, the first in path order counts."""
 
-    def __init__(self, folder: Path, *subfolders: str) -> None:
-        """Lists `folder`, or only those of `subfolders` that are there; superpixel maps of the challenges are left out."""
+    def __init__(self, folder: Path) -> None:
+        """Lists it.
+
+        Raises:
+            ManifestError: `missing_file`: there is no such folder.
+        """
         if not folder.is_dir():
             raise ManifestError("missing_file", "there is no such folder", where=str(folder), way_out="Check the path.")
-        self.folder = folder
-        starts = [folder / name for name in subfolders if (folder / name).is_dir()] or [folder]
-        self._by_stem: dict[str, Path] = {}
-        for start in starts:
-            for path in image_files(start):
-                self._by_stem.setdefault(path.stem, path)
+        self.path = folder
+        self._images: dict[str, Path] = {}
+        self._tables: dict[str, Path] = {}
+        for path in files_below(folder):
+            if is_image(path):
+                self._images.setdefault(path.stem, path)
+            else:
+                self._tables.setdefault(path.name, path)
 
-    def place(self, image_id: str) -> tuple[Path, str]:
+    def image(self, image_id: str) -> tuple[Path, str]:
         """Where the picture lies, and the reject reason: empty, or that it is missing."""
-        path = self._by_stem.get(image_id)
-        return (path, "") if path else (self.folder / f"{image_id}.jpg", MISSING_FILE)
+        path = self._images.get(image_id)
+        return (path, "") if path else (self.path / f"{image_id}.jpg", MISSING_FILE)
+
+    def mask(self, name: str) -> str:
+        """Where the mask of that name (without ending) lies; empty where there is none."""
+        return str(self._images.get(name, ""))
+
+    def table(self, *names: str) -> Path:
+        """The first of the named tables that is there, at any depth.
+
+        Raises:
+            ManifestError: `missing_file`, with the names.
+        """
+        found = self.tables(*names)
+        if not found:
+            raise ManifestError(
+                "missing_file",
+                f"there is no {' or '.join(names)}",
+                where=str(self.path),
+                way_out="Check that the folder is the dataset's own; 'dermaloop curate sources' says what is expected.",
+            )
+        return found[0]
+
+    def tables(self, *names: str) -> list[Path]:
+        """All of the named tables that are there, at any depth."""
+        return [self._tables[name] for name in names if name in self._tables]
 
 
-def image_files(folder: Path) -> Iterator[Path]:
-    """All picture files below a folder, sorted, hidden ones and the challenges' superpixel maps left out."""
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files below a folder in path order, hidden ones left out."""
     for base, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            path = Path(base, name)
-            if path.suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".") and "_superpixels" not in name:
-                yield path
+            if not name.startswith("."):
+                yield Path(base, name)
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file may be a picture by its name; the challenges' superpixel maps are none."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.stem.endswith("_superpixels")
 
 
 def lookup(table: Mapping[str, _Value], value: str, *, column: str, place: str) -> _Value:
@@ -197,15 +246,67 @@ def flag(value: str, *, column: str, place: str) -> bool:
     return lookup(known, value.lower(), column=column, place=place)
 
 
-def coded(dataset: str, code: str, *, column: str, place: str) -> Diagnosis:
-    """The diagnosis of a data set's own code (`core.taxonomy.CODES`).
+def coded(dataset: str, code: str, *, column: str, place: str) -> Label:
+    """The label of a data set's own code (`core.taxonomy.CODES`).
 
     Raises:
         ManifestError: `unknown_diagnosis`, with the codes that are known.
     """
     try:
-        diagnosis = from_code(dataset, code).diagnosis
+        return from_code(dataset, code)
     except UnknownDiagnosisError as error:
-        raise ManifestError("unknown_diagnosis", f"{column}: {error.what}", where=place, way_out=error.way_out) from error
-    assert diagnosis is not None
-    return diagnosis
+        raise ManifestError(
+            "unknown_diagnosis", f"{column}: {error.what}", where=place, way_out=error.way_out
+        ) from error
+
+
+CONFIRMATIONS: dict[str, Confirmation] = {
+    "histopathology": Confirmation.HISTOPATHOLOGY,
+    "serial imaging showing no change": Confirmation.FOLLOW_UP,
+    "single image expert consensus": Confirmation.CONSENSUS,
+    "confocal microscopy with consensus dermoscopy": Confirmation.CONFOCAL,
+    "single contributor clinical assessment": Confirmation.SINGLE_CLINICIAN,
+    "": Confirmation.UNKNOWN,
+}
+"""The ISIC archive's words for how a diagnosis was confirmed. Source: isic-metadata 4.12.0, its fields."""
+
+
+def archive_site(value: str, source: str, notes: Notes) -> str:
+    """The archive's `anatom_site_general`: the manifest's own words; anything else is counted and left out."""
+    if value in SITES:
+        return value
+    if not is_unknown(value):
+        notes.count(source, "anatom_site_general", value)
+    return ""
+
+
+def prefixed(source: str, identity: str) -> str:
+    """A lesion's or patient's id that cannot collide with another source's; empty stays empty."""
+    return "" if is_unknown(identity) else f"{source}:{identity}"
+
+
+def row(settings: Settings, image_id: str, place: tuple[Path, str], label: Label, **other: Any) -> ManifestRow:
+    """One row of a source.
+
+    Args:
+        settings: Of the source; what it says of licence, pixel aspect and image type wins over `other`.
+        image_id: Of the picture.
+        place: Where it lies, and the reject reason if it has one, as `Folder.image` tells them.
+        label: What the source says that it shows.
+        other: Further columns of the manifest.
+    """
+    path, reject_reason = place
+    columns = {"pixel_aspect": 1.0, "image_type": ImageType.DERMOSCOPIC, **other}
+    for name in ("licence", "pixel_aspect", "image_type"):
+        columns[name] = getattr(settings, name) or columns.get(name, "")
+    columns["pixel_aspect"] = settings.pixel_aspect_by_label.get(label.term, columns["pixel_aspect"])
+    return ManifestRow(
+        image_id=image_id,
+        source=settings.name,
+        path=str(path),
+        reject_reason=reject_reason,
+        diagnosis_term=label.term,
+        diagnosis=label.diagnosis,
+        candidates=format_candidates(label.candidates),
+        **columns,
+    )
