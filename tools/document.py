@@ -167,6 +167,16 @@ def refusals() -> str:
     return table(("Reason", "In plain words"), [(f"`{code}`", text) for code, text in REASONS.items()])
 
 
+def manifest_rules() -> str:
+    """One row per rule that holds across the rows of a manifest."""
+    from dermaloop.core.manifest_rules import RULES  # noqa: PLC0415
+
+    return table(
+        ("Rule", "What must hold", "Broken, for example, by", "Way out"),
+        [(f"`{rule.name}`", rule.what, rule.example, rule.way_out) for rule in RULES.values()],
+    )
+
+
 def problems() -> str:
     """One row per error of the server: code, status, heading."""
     from dermaloop.web.errors import STATUS, TITLE  # noqa: PLC0415
@@ -238,6 +248,7 @@ MACHINE_DEPENDENT = {"workers"}
 COMMAND_NAMES = ("curate", "train", "evaluate", "classify", "bundle", "serve")
 PARTS: dict[str, Callable[[], str]] = {
     "manifest-columns": manifest_columns,
+    "manifest-rules": manifest_rules,
     "diagnoses": diagnoses,
     "settings": settings,
     "prediction-columns": prediction_columns,
