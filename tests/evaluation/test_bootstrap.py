@@ -51,6 +51,13 @@ def test_the_interval_agrees_with_scipy():
         np.testing.assert_allclose(bootstrap.interval(float(estimate), resampled, kind), expected, atol=0.03)
 
 
+def test_the_two_kinds_lean_to_opposite_sides():
+    replicates = np.linspace(0.2, 0.4, 1001)  # all at or above an estimate of 0.2, as of a calibration error
+    assert bootstrap.interval(0.2, replicates, "percentile") == pytest.approx((0.205, 0.395))
+    assert bootstrap.interval(0.2, replicates, "basic") == pytest.approx((0.005, 0.195))
+    assert bootstrap.interval(0.2, replicates + 0.2, "basic", lowest=0.0)[0] == 0.0
+
+
 def test_it_covers_the_truth_about_as_often_as_it_says():
     rng = np.random.default_rng(7)
     hits = 0

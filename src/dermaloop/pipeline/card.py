@@ -24,6 +24,8 @@ SOURCES: dict[str, tuple[str, str]] = {
 }
 """What is known of datasets by the name a source usually gets; others are named as they are."""
 _WORST = 5
+_IN_RECIPE_ONLY = ("recipe.augment.", "recipe.package.")
+"""Settings that the summary leaves to the recipe itself."""
 
 
 def render(spec: Spec, result: Mapping[str, Any] | None = None, *, history: Sequence[Mapping[str, Any]] = ()) -> str:
@@ -46,7 +48,7 @@ def render(spec: Spec, result: Mapping[str, Any] | None = None, *, history: Sequ
             classes=[(str(code), diagnosis_name(str(code))) for code in spec.classes],
             malignant=_malignant(spec),
             sources=[(name, count, *SOURCES.get(name, (name, "not stated"))) for name, count in spec.sources.items()],
-            training=_flat(spec.training),
+            training=[row for row in _flat(spec.training) if not row[0].startswith(_IN_RECIPE_ONLY)],
             result=result,
             opened=opened,
             confusions=_confusions(result),
@@ -127,7 +129,8 @@ def _never_tested(spec: Spec, result: Mapping[str, Any] | None) -> list[str]:
         malignant = max((group["counts"]["malignant"] for group in of), default=0)
         if malignant < LEAST:
             many = max((group["counts"]["rows"] for group in of), default=0)
-            sentences.append(f"{title[0].upper()}{title[1:]}: {_pictures(many)}, {malignant or 'none'} malignant.")
+            of_them = f", {malignant or 'none'} malignant" if many else ""
+            sentences.append(f"{title[0].upper()}{title[1:]}: {_pictures(many)}{of_them}.")
     diagnoses = [group for group in groups if group["attribute"] == "diagnosis"]
     for code in spec.classes:
         many = max((group["counts"]["rows"] for group in diagnoses if group["value"] == code), default=0)
