@@ -24,7 +24,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 MANIFEST = typer.Argument(metavar="MANIFEST", help="A manifest (.parquet or .csv).")
 OUT = typer.Option(..., "--out", help="The manifest to write or add to (.parquet or .csv).")
 RECIPE = typer.Option(..., help="Dataset recipe (TOML): ratios, seed, what each source may be used for.")
-WORKERS = typer.Option(os.cpu_count() or 1, min=1, help="Threads that look at pictures.")
+WORKERS = typer.Option(os.cpu_count() or 1, min=1, help="Processes that look at pictures.")
 
 
 @app.command("import")

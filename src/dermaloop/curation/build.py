@@ -50,7 +50,7 @@ def jobs(recipe: Recipe, data: Path, names: Sequence[str] = ()) -> list[Job]:
 
 
 def prepare(
-    work: Sequence[Job], out: Path, recipe: Recipe | None = None, *, workers: int = 2, step: Step = silent
+    work: Sequence[Job], out: Path, recipe: Recipe | None = None, *, workers: int = 1, step: Step = silent
 ) -> Built:
     """Imports, examines and groups: all but the split. Adds to the manifest at `out`, if there is one. Writes none.
 
@@ -58,7 +58,7 @@ def prepare(
         work: The datasets to import.
         out: Where the manifest lies or will lie.
         recipe: Its limits and exclusions hold.
-        workers: Threads that look at pictures.
+        workers: Processes that look at pictures.
         step: Progress.
 
     Raises:
@@ -82,7 +82,7 @@ def prepare(
     return Built(merged, group(manifest), tuple(pairs), notes)
 
 
-def build(recipe: Recipe, work: Sequence[Job], out: Path, *, workers: int = 2, step: Step = silent) -> Built:
+def build(recipe: Recipe, work: Sequence[Job], out: Path, *, workers: int = 1, step: Step = silent) -> Built:
     """Prepares and splits, by a recipe; see `prepare`."""
     built = prepare(work, out, recipe, workers=workers, step=step)
     return replace(built, manifest=split(built.manifest, recipe.ratios, recipe.uses(), seed=recipe.seed))

@@ -1,17 +1,20 @@
 """Looks at every picture once: hash of the bytes, size, perceptual hash, quality, and the thumbnail for duplicates.
 
-Owns the one pass over the files: each is read and decoded once and everything is taken from that. Work runs in threads
-in bounded portions (decoding and NumPy leave the interpreter's lock), and thumbnails go to a memory-mapped file, so
-memory does not grow with the number of pictures. A picture that is missing or refused becomes a row with the reason.
+Owns the one pass over the files: each is read and decoded once and everything is taken from that. Many pictures are
+dealt to processes in bounded portions (the quality measures hold the interpreter's lock, so threads would wait for each
+other), and thumbnails go to a memory-mapped file: memory does not grow with the number of pictures. A picture that is
+missing or refused becomes a row with the reason.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,9 @@ from dermaloop.curation.progress import Step, silent
 BLANK = "blank"
 """`reject_reason` of a picture of one even grey."""
 _PORTION = 256
+_CHUNK = 16
+_WORTH_PROCESSES = 400
+"""Pictures from which starting processes (about a second each) pays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,7 @@ def look(path: Path, pixel_aspect: float) -> Seen:
 
 
 def examine(
-    manifest: Manifest, scratch: Path, *, limits: quality.Limits | None = None, workers: int = 2, step: Step = silent
+    manifest: Manifest, scratch: Path, *, limits: quality.Limits | None = None, workers: int = 1, step: Step = silent
 ) -> tuple[Manifest, NDArray[np.uint8]]:
     """Looks at every picture of a manifest.
 
@@ -71,7 +77,7 @@ def examine(
         manifest: Rows, examined before or not.
         scratch: Existing folder for the memory-mapped thumbnails; they live as long as it does.
         limits: Accepted range by quality measure; a row outside is rejected with the name of its problem.
-        workers: Threads.
+        workers: Processes; with 1, or for few pictures, all runs here. More need a main module that can be imported.
         step: Progress.
 
     Returns:
@@ -92,7 +98,9 @@ def examine(
     }
     reasons = manifest.column("reject_reason")
     done = 0
-    with ThreadPoolExecutor(workers) as pool, step("Looking at pictures", total) as advance:
+    many = workers > 1 and total >= _WORTH_PROCESSES
+    processes = ProcessPoolExecutor(workers, get_context("spawn")) if many else nullcontext()
+    with processes as pool, step("Looking at pictures", total) as advance:
         for portion in _portions(pool, manifest):
             for offset, seen in enumerate(portion):
                 if seen.thumbnail is not None:
@@ -109,14 +117,22 @@ def examine(
     return manifest.with_columns(**columns), thumbnails
 
 
-def _portions(pool: ThreadPoolExecutor, manifest: Manifest) -> Iterator[list[Seen]]:
+def _portions(pool: ProcessPoolExecutor | None, manifest: Manifest) -> Iterator[list[Seen]]:
     """What the pictures showed, in row order, a bounded portion at a time and the next already under way."""
     jobs = iter(zip(manifest.image_paths(), manifest.column("pixel_aspect"), strict=True))
-    running = [pool.submit(look, *job) for job in islice(jobs, _PORTION)]
-    while running:
-        following = [pool.submit(look, *job) for job in islice(jobs, _PORTION)]
-        yield [future.result() for future in running]
-        running = following
+    running = _start(pool, list(islice(jobs, _PORTION)))
+    while True:
+        following = list(islice(jobs, _PORTION))
+        started = _start(pool, following)
+        yield list(running)
+        if not following:
+            return
+        running = started
+
+
+def _start(pool: ProcessPoolExecutor | None, jobs: list[tuple[Path, float]]) -> Iterable[Seen]:
+    paths, aspects = [path for path, _ in jobs], [aspect for _, aspect in jobs]
+    return pool.map(look, paths, aspects, chunksize=_CHUNK) if pool else map(look, paths, aspects)
 
 
 def _append(columns: dict[str, list[Any]], seen: Seen, reason: str, limits: quality.Limits) -> None:
