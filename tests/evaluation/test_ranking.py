@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
@@ -25,6 +25,7 @@ def official_isic_2024(y_true, value, weights, least=0.8):
     return 0.5 * limit**2 + (limit - 0.5 * limit**2) / 0.5 * (scaled - 0.5)
 
 
+@settings(deadline=None)
 @given(cases())
 def test_auc_agrees_with_scikit_learn(case):
     y_true, value, weights = case
@@ -32,6 +33,7 @@ def test_auc_agrees_with_scikit_learn(case):
     np.testing.assert_allclose(ranking.auc_score(y_true, value, weights), expected, atol=1e-10)
 
 
+@settings(deadline=None)
 @given(cases())
 def test_average_precision_agrees_with_scikit_learn(case):
     y_true, value, weights = case
@@ -39,6 +41,7 @@ def test_average_precision_agrees_with_scikit_learn(case):
     np.testing.assert_allclose(ranking.average_precision_score(y_true, value, weights), expected, atol=1e-10)
 
 
+@settings(deadline=None)
 @given(cases())
 def test_partial_auc_agrees_with_the_challenge(case):
     y_true, value, weights = case
@@ -46,6 +49,7 @@ def test_partial_auc_agrees_with_the_challenge(case):
     np.testing.assert_allclose(ranking.partial_auc_score(y_true, value, weights), expected, atol=1e-10)
 
 
+@settings(deadline=None)
 @given(cases(), st.data())
 def test_a_weight_of_zero_leaves_the_row_out(case, data):
     y_true, value, weights = case
