@@ -88,14 +88,20 @@ ALLOWED = {
 }
 
 
-@pytest.mark.parametrize(
-    "layer", sorted(path.name for path in (ROOT / "src/dermaloop").iterdir() if (path / "__init__.py").exists())
-)
-def test_a_layer_imports_only_what_its_install_declares(layer):
-    """Looked at deptry: it does not know which extra serves which layer, which is what matters here."""
+LAYERS = sorted(path.parent for path in (ROOT / "src/dermaloop").glob("*/__init__.py"))
+AROUND = [ROOT / name for name in ("tests", "tools", "benchmarks", "docs")]
+OURS = {"dermaloop", "__future__", "support", "document", "results"}
+
+
+def undeclared(folder: Path, allowed: set[str]) -> dict[str, list[str]]:
+    """Imports below a folder whose distribution is not among those allowed.
+
+    Looked at deptry: it does not know which extra serves which layer, which is what matters here.
+    """
     distributions = packages_distributions()
-    undeclared = {}
-    for path in sorted((ROOT / "src/dermaloop" / layer).rglob("*.py")):
+    found = {}
+    for path in sorted(folder.rglob("*.py")):
+        own = {other.stem for other in path.parent.glob("*.py")}
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 modules = [alias.name for alias in node.names]
@@ -103,10 +109,23 @@ def test_a_layer_imports_only_what_its_install_declares(layer):
                 modules = [node.module or ""]
             else:
                 continue
-            for top in (
-                {module.split(".")[0] for module in modules} - {"dermaloop", "__future__"} - sys.stdlib_module_names
-            ):
+            for top in {module.split(".")[0] for module in modules} - OURS - own - sys.stdlib_module_names:
                 owners = {normal(name) for name in distributions.get(top, [top])}
-                if not owners & ALLOWED[layer]:
-                    undeclared[f"{path.relative_to(ROOT)}: {top}"] = sorted(owners)
-    assert not undeclared
+                if not owners & allowed:
+                    found[f"{path.relative_to(folder)}: {top}"] = sorted(owners)
+    return found
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda path: path.name)
+def test_a_layer_imports_only_what_its_install_declares(layer):
+    assert undeclared(layer, ALLOWED[layer.name]) == {}
+
+
+@pytest.mark.parametrize("folder", AROUND, ids=lambda path: path.name)
+def test_what_stands_around_the_package_needs_the_development_install_only(folder):
+    assert undeclared(folder, EXTRAS["dev"] | BASE) == {}
+
+
+def test_an_undeclared_import_is_seen(tmp_path):
+    (tmp_path / "planted.py").write_text("import json\n\ndef late():\n    from nowhere.at import all\n")
+    assert undeclared(tmp_path, BASE) == {"planted.py: nowhere": ["nowhere"]}
