@@ -82,8 +82,8 @@ def package(
     fitted = calibration.fit(held.raw.logits, held.candidates, fitted_on=measured_on)
     probability = calibrated.probabilities(held.raw.logits, fitted)
     points, band = _decide(probability, held, recipe.package, measured_on)
-    distribution = gate.fit_distribution(train.raw.embedding, train.fine)
-    distance = gate.distance(held.raw.embedding, distribution)
+    distribution = gate.fit_distribution(train.raw.texture, train.fine, sources=train.rows.column("source"))
+    distance = gate.distance(held.raw.texture, distribution)
     limits = bundle.Gate(
         ood_limit=float(np.quantile(distance, recipe.package.ood_accept)),
         ood_fitted_on=f"{measured_on}, of which {recipe.package.ood_accept:.1%} are accepted",

@@ -73,6 +73,13 @@ def open_cache(manifest: Manifest, folder: Path, size_px: int, *, progress: Prog
     return Cache(np.load(path, mmap_mode="r"), path)
 
 
+def rows_identity(manifest: Manifest) -> str:
+    """SHA-256 over what training reads of the rows; further columns may be filled in without touching a run."""
+    names = ("source", "image_id", "sha256", "candidates", "pixel_aspect", "split")
+    rows = sorted(zip(*(manifest.column(name) for name in names), strict=True))
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
 def _key(manifest: Manifest, size_px: int) -> str:
     rows = zip(manifest.column("sha256"), manifest.column("pixel_aspect"), manifest.column("path"), strict=True)
     identity = [[sha or path, aspect] for sha, aspect, path in rows]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -17,11 +18,17 @@ from torch import Tensor, nn
 from dermaloop.training.network import classifier, normalisation
 
 INPUT = "image"
-OUTPUTS = ("logits", "embedding", "activation")
+OUTPUTS = ("logits", "embedding", "activation", "texture")
+_TEXTURE_REDUCTION = 16
+"""The middle layer is the last whose side is the picture's over this."""
 
 
 class Deployed(nn.Module):
-    """The network as it is deployed: uint8 (N, S, S, 3) in; logits (N, K), embedding (N, D), activation (N, K, h, w) out."""
+    """The network as it is deployed: uint8 (N, S, S, 3) in; logits (N, K), embedding (N, D), activation (N, K, h, w), texture (N, G) out.
+
+    The texture is mean and standard deviation over the picture of a middle layer's channels: what the gate tells skin
+    from anything else by, since the last layer learns to see lesions only.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -30,18 +37,23 @@ class Deployed(nn.Module):
         assert isinstance(head, nn.Linear)
         self.weight = nn.Parameter(head.weight.detach()[:, :, None, None].clone())
         self.bias = nn.Parameter(head.bias.detach().clone())
+        stages: Any = network.feature_info
+        self.middle = [stage["reduction"] for stage in stages].index(_TEXTURE_REDUCTION)
         mean, std = normalisation(network)
         self.register_buffer("scale", (1 / (255 * std)).view(1, 3, 1, 1))
         self.register_buffer("shift", (-mean / std).view(1, 3, 1, 1))
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """One forward pass."""
         x = image.permute(0, 3, 1, 2).to(torch.float32) * self.scale + self.shift
-        features = self.network.forward_features(x)  # type: ignore[operator]  # (N, D, h, w)
+        features, (middle,) = self.network.forward_intermediates(x, indices=[self.middle])  # type: ignore[operator]
         activation = nn.functional.conv2d(features, self.weight)
         embedding = features.mean(dim=(2, 3))
         logits = activation.mean(dim=(2, 3)) + self.bias
-        return logits, embedding, activation
+        mean = middle.mean(dim=(2, 3))  # (N, C)
+        variance = (middle * middle).mean(dim=(2, 3)) - mean * mean
+        texture = torch.cat([mean, torch.sqrt(variance.clamp_min(1e-12))], dim=1)
+        return logits, embedding, activation, texture
 
 
 def onnx_graph(network: nn.Module, size_px: int) -> bytes:

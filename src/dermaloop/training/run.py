@@ -86,7 +86,7 @@ def train(
     """
     out = Path(out).absolute()
     rows = _rows(recipe, manifest)
-    identity = {"recipe_sha256": recipe.identity(), "manifest_sha256": rows.identity()}
+    identity = {"recipe_sha256": recipe.identity(), "rows_sha256": dataset.rows_identity(rows)}
     _claim(out, recipe, identity)
     if (out / RUN).is_file():
         return open_run(out)
