@@ -32,10 +32,9 @@ test: base dev  ## Set up, then check and run every test, with coverage.
 	exit $$tested
 
 check: dev  ## Lint, formatting, types and the rules between layers.
-	$(DEV_BIN)/ruff check .
-	$(DEV_BIN)/ruff format --check .
-	$(DEV_BIN)/mypy
-	$(DEV_BIN)/lint-imports
+	@status=0; for tool in "ruff check ." "ruff format --check ." mypy lint-imports; do \
+		echo "$$tool"; $(DEV_BIN)/$$tool || status=1; \
+	done; exit $$status
 
 pytest: dev  ## Run the tests (ARGS="tests/core -k manifest" for some of them).
 	$(DEV_BIN)/python -m pytest $(ARGS)

@@ -153,6 +153,6 @@ def test_ci_and_the_hooks_run_the_same_targets():
     hooks = (ROOT / ".pre-commit-config.yaml").read_text()
     assert "entry: make check" in hooks
     assert "entry: make test" in hooks
-    recipe = (ROOT / "Makefile").read_text()
+    listed = subprocess.run(["make", "--dry-run", "check"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for tool in ("ruff check .", "ruff format --check .", "mypy", "lint-imports"):
-        assert f"$(DEV_BIN)/{tool}" in recipe
+        assert tool in listed
