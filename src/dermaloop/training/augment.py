@@ -19,7 +19,9 @@ from dermaloop.training.recipe import Augment
 _LUMA = (0.299, 0.587, 0.114)
 
 
-def augment(pictures: Tensor, size_px: int, how: Augment, generator: torch.Generator) -> Tensor:
+def augment(
+    pictures: Tensor, size_px: int, how: Augment, generator: torch.Generator, *, masks: Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
     """Changes each picture at random.
 
     Args:
@@ -27,19 +29,25 @@ def augment(pictures: Tensor, size_px: int, how: Augment, generator: torch.Gener
         size_px: Side of the result.
         how: Strengths.
         generator: Source of all randomness, on the CPU.
+        masks: uint8 (N, M, M), 255 on the lesion; they follow the geometry, nothing else.
 
     Returns:
-        float32 (N, 3, size_px, size_px) in [0, 1], channels last in memory.
+        float32 (N, 3, size_px, size_px) in [0, 1], channels last in memory; and the masks as float32
+        (N, 1, size_px // 4, size_px // 4) in [0, 1], None where none were given.
     """
     images = pictures.permute(0, 3, 1, 2).to(torch.float32).div_(255)
-    images = _geometry(images, size_px, how, generator)
+    theta = _placement(images, how, generator)
+    images = _place(images, theta, size_px)
+    placed = None
+    if masks is not None:
+        placed = _place(masks[:, None].to(torch.float32).div_(255), theta, size_px // 4)
     images = _colour(images, how, generator)
     images = _light(images, how, generator)
     images = _blur(images, how, generator)
     images = _cover(images, how, generator)
     if how.noise:
         images = _noise(images, how, generator)
-    return images.clamp_(0, 1).contiguous(memory_format=torch.channels_last)
+    return images.clamp_(0, 1).contiguous(memory_format=torch.channels_last), placed
 
 
 def plain(pictures: Tensor, size_px: int) -> Tensor:
@@ -60,8 +68,8 @@ def _chosen(number: int, probability: float, like: Tensor, generator: torch.Gene
     return (torch.rand(number, generator=generator) < probability).to(like.device)
 
 
-def _geometry(images: Tensor, size_px: int, how: Augment, generator: torch.Generator) -> Tensor:
-    """Rotation, flip, scale, stretch and shift in one resampling; outside the picture its mirror image."""
+def _placement(images: Tensor, how: Augment, generator: torch.Generator) -> Tensor:
+    """Rotation, flip, scale, stretch and shift of each picture as one affine map (N, 2, 3)."""
     number = len(images)
     angle = _uniform((number,), 0, 2 * math.pi if how.rotate else 0, images, generator)
     flip = torch.where(_chosen(number, 0.5 if how.rotate else 0, images, generator), -1.0, 1.0)
@@ -74,7 +82,12 @@ def _geometry(images: Tensor, size_px: int, how: Augment, generator: torch.Gener
     theta[:, 0, 0], theta[:, 0, 1] = x_scale * cos * flip, -x_scale * sin
     theta[:, 1, 0], theta[:, 1, 1] = y_scale * sin * flip, y_scale * cos
     theta[:, :, 2] = _uniform((number, 2), -2 * how.shift, 2 * how.shift, images, generator)
-    grid = functional.affine_grid(theta, [number, 3, size_px, size_px], align_corners=False)
+    return theta
+
+
+def _place(images: Tensor, theta: Tensor, size_px: int) -> Tensor:
+    """One resampling by the affine maps; outside the picture its mirror image."""
+    grid = functional.affine_grid(theta, [*images.shape[:2], size_px, size_px], align_corners=False)
     source = images
     if images.shape[-1] >= 2 * size_px:  # avoids aliasing where the result is much smaller
         source = functional.interpolate(images, scale_factor=0.5, mode="area")

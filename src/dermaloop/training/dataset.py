@@ -29,6 +29,8 @@ from dermaloop.core.taxonomy import Diagnosis
 from dermaloop.training.recipe import Data
 
 Batch = dict[str, torch.Tensor]
+_MASK_PX = 112
+"""Side of the stored masks; the attention that they guide has a few places a side."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +39,13 @@ class Cache:
 
     Attributes:
         pictures: uint8 (N, S, S, 3), memory-mapped, read only.
+        masks: uint8 (N, M, M), 255 on the outlined lesion, or None where no row has a mask.
+        outlined: bool (N,), rows that have one.
     """
 
     pictures: NDArray[np.uint8]
+    masks: NDArray[np.uint8] | None
+    outlined: NDArray[np.bool_]
     path: Path
 
 
@@ -64,13 +70,16 @@ def open_cache(manifest: Manifest, folder: Path, size_px: int, *, progress: Prog
         try:
             folder.mkdir(parents=True, exist_ok=True)
             _fill(manifest, path, shape, progress)
+            _fill_masks(manifest, path.with_suffix(".masks.npy"))
             done.write_text(json.dumps({"key": key, "shape": shape}))
         except OSError as error:
             way_out = "Free space, or choose another folder with --cache."
             raise OutputError(
                 f"the cache cannot be written ({error.strerror or error})", where=str(path), way_out=way_out
             ) from error
-    return Cache(np.load(path, mmap_mode="r"), path)
+    outlined = np.asarray([bool(mask) for mask in manifest.column("mask_path")], dtype=bool)
+    masks = np.load(path.with_suffix(".masks.npy"), mmap_mode="r") if outlined.any() else None
+    return Cache(np.load(path, mmap_mode="r"), masks, outlined, path)
 
 
 def rows_identity(manifest: Manifest) -> str:
@@ -82,8 +91,9 @@ def rows_identity(manifest: Manifest) -> str:
 
 def _key(manifest: Manifest, size_px: int) -> str:
     rows = zip(manifest.column("sha256"), manifest.column("pixel_aspect"), manifest.column("path"), strict=True)
+    masks = [bool(mask) for mask in manifest.column("mask_path")]
     identity = [[sha or path, aspect] for sha, aspect, path in rows]
-    text = json.dumps([size_px, Preprocess(size_px).version, identity])
+    text = json.dumps([size_px, _MASK_PX, Preprocess(size_px).version, identity, masks])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -123,6 +133,28 @@ def _fill(manifest: Manifest, path: Path, shape: tuple[int, ...], progress: Prog
             if progress and task is not None:
                 progress.advance(task)
     pictures.flush()
+
+
+def _fill_masks(manifest: Manifest, path: Path) -> None:
+    """Masks go through the pictures' geometry; a row without one gets zeros."""
+    if not any(manifest.column("mask_path")):
+        return
+    masks = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(manifest), _MASK_PX, _MASK_PX))
+    rows = zip(manifest.column("mask_path"), manifest.column("pixel_aspect"), strict=True)
+    for index, (name, aspect) in enumerate(rows):
+        if name:
+            file = manifest.folder / name
+            try:
+                decoded = decode(file.read_bytes(), name=file.name)
+            except (OSError, ImageError) as error:
+                raise ManifestError(
+                    "unreadable_mask",
+                    f"the lesion mask cannot be read ({error})",
+                    where=str(file),
+                    way_out="Clear mask_path.",
+                ) from error
+            masks[index] = network_input(decoded.image, Preprocess(_MASK_PX), pixel_aspect=aspect)[..., 0]
+    masks.flush()
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,12 +280,20 @@ class Pictures(Dataset[Batch]):
         return len(self._rows)
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        pictures = self._cache.pictures[self._rows[indices]]  # (B, S, S, 3)
+        rows = self._rows[indices]
+        pictures = self._cache.pictures[rows]  # (B, S, S, 3)
         return {
             "picture": torch.from_numpy(np.ascontiguousarray(pictures)),
             "candidates": torch.from_numpy(self._labels.candidates[indices]),
             "index": torch.tensor(indices),
+            **self._outlines(rows),
         }
+
+    def _outlines(self, rows: NDArray[np.int64]) -> Batch:
+        if self._cache.masks is None:
+            return {}
+        masks = np.ascontiguousarray(self._cache.masks[rows])
+        return {"mask": torch.from_numpy(masks), "outlined": torch.from_numpy(self._cache.outlined[rows])}
 
     def __getitem__(self, index: int) -> Batch:
         return self.__getitems__([index])

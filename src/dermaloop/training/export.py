@@ -9,58 +9,47 @@ from __future__ import annotations
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
 
 import onnx
 import torch
 from torch import Tensor, nn
 
-from dermaloop.training.network import classifier, normalisation
+from dermaloop.training.network import LesionNetwork, normalisation
 
 INPUT = "image"
-OUTPUTS = ("logits", "embedding", "activation", "texture")
-_TEXTURE_REDUCTION = 16
-"""The middle layer is the last whose side is the picture's over this."""
+OUTPUTS = ("logits", "embedding", "activation", "texture", "attention")
 
 
 class Deployed(nn.Module):
-    """The network as it is deployed: uint8 (N, S, S, 3) in; logits (N, K), embedding (N, D), activation (N, K, h, w), texture (N, G) out.
+    """The network as it is deployed: uint8 (N, S, S, 3) in, `OUTPUTS` out.
 
     The texture is mean and standard deviation over the picture of a middle layer's channels: what the gate tells skin
-    from anything else by, since the last layer learns to see lesions only.
+    from anything else by, since the last layer learns to see lesions only. The attention (N, h, w), mean 1, is how much
+    each place weighed.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: LesionNetwork) -> None:
         super().__init__()
         self.network = network
-        head = classifier(network)
-        assert isinstance(head, nn.Linear)
-        self.weight = nn.Parameter(head.weight.detach()[:, :, None, None].clone())
-        self.bias = nn.Parameter(head.bias.detach().clone())
-        stages: Any = network.feature_info
-        self.middle = [stage["reduction"] for stage in stages].index(_TEXTURE_REDUCTION)
         mean, std = normalisation(network)
         self.register_buffer("scale", (1 / (255 * std)).view(1, 3, 1, 1))
         self.register_buffer("shift", (-mean / std).view(1, 3, 1, 1))
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """One forward pass."""
         x = image.permute(0, 3, 1, 2).to(torch.float32) * self.scale + self.shift
-        features, (middle,) = self.network.forward_intermediates(x, indices=[self.middle])  # type: ignore[operator]
-        activation = nn.functional.conv2d(features, self.weight)
-        embedding = features.mean(dim=(2, 3))
-        logits = activation.mean(dim=(2, 3)) + self.bias
-        mean = middle.mean(dim=(2, 3))  # (N, C)
-        variance = (middle * middle).mean(dim=(2, 3)) - mean * mean
+        passed = self.network.run(x)
+        mean = passed.middle.mean(dim=(2, 3))  # (N, C)
+        variance = (passed.middle * passed.middle).mean(dim=(2, 3)) - mean * mean
         texture = torch.cat([mean, torch.sqrt(variance.clamp_min(1e-12))], dim=1)
-        return logits, embedding, activation, texture
+        return passed.logits, passed.embedding, passed.activation, texture, passed.attention
 
 
-def onnx_graph(network: nn.Module, size_px: int) -> bytes:
+def onnx_graph(network: LesionNetwork, size_px: int) -> bytes:
     """The ONNX graph, opset 18, dynamic batch.
 
     Args:
-        network: Trained timm model, on the CPU.
+        network: Trained network, on the CPU.
         size_px: Side of the input.
 
     Returns:

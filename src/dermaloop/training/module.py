@@ -21,7 +21,7 @@ from torch.nn import functional
 from dermaloop.core.taxonomy import MALIGNANT, Diagnosis
 from dermaloop.training.augment import augment, plain
 from dermaloop.training.dataset import Batch, Targets
-from dermaloop.training.network import classifier, normalisation
+from dermaloop.training.network import LesionNetwork, Passed, classifier, normalisation
 from dermaloop.training.recipe import Recipe
 
 _LEAST = 5  # fewer cases of a side than this say nothing of an AUC
@@ -61,18 +61,36 @@ def candidate_loss(
     return loss
 
 
+def attention_loss(attention_logits: Tensor, masks: Tensor, outlined: Tensor) -> Tensor:
+    """Binary cross-entropy of the attention against the share of each place that the outlined lesion covers.
+
+    Args:
+        attention_logits: float (N, h, w).
+        masks: float (N, 1, H, W) in [0, 1], 1 on the lesion.
+        outlined: bool (N,), rows that have a mask; the others do not count.
+
+    Returns:
+        The mean over the outlined rows; 0 where there is none.
+    """
+    covered = functional.adaptive_avg_pool2d(masks, attention_logits.shape[1:])[:, 0]
+    loss = functional.binary_cross_entropy_with_logits(attention_logits.float(), covered, reduction="none").mean(
+        dim=(1, 2)
+    )
+    return (loss * outlined).sum() / outlined.sum().clamp_min(1)
+
+
 class Module(lightning.LightningModule):
     """The network in training.
 
     Args:
-        network: timm model.
+        network: See `training.network`.
         recipe: All settings.
         class_share: float (K,), share of each class among the drawn fine labels, for the balancing losses.
         validation: Labels of the validation rows.
     """
 
     def __init__(
-        self, network: nn.Module, recipe: Recipe, class_share: NDArray[np.float64], validation: Targets
+        self, network: LesionNetwork, recipe: Recipe, class_share: NDArray[np.float64], validation: Targets
     ) -> None:
         super().__init__()
         self.network = network
@@ -92,8 +110,11 @@ class Module(lightning.LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """float (N, 3, S, S) in [0, 1] → logits (N, K)."""
-        logits: Tensor = self.network((images - self.mean) / self.std)
-        return logits
+        return self.run(images).logits
+
+    def run(self, images: Tensor) -> Passed:
+        """float (N, 3, S, S) in [0, 1] → all outputs of the network."""
+        return self.network.run((images - self.mean) / self.std)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Makes the network's input of the stored pictures, on the training device and in full precision."""
@@ -101,21 +122,28 @@ class Module(lightning.LightningModule):
         if not self.trainer.training:
             return {**batch, "image": plain(batch["picture"], self.recipe.run.evaluate_px)}
         generator = torch.Generator().manual_seed(self._step_seed())
-        images = augment(batch["picture"], self.size_at(self.global_step), self.recipe.augment, generator)
+        size_px = self.size_at(self.global_step)
+        images, masks = augment(batch["picture"], size_px, self.recipe.augment, generator, masks=batch.get("mask"))
         images, other, share = self._mix(images, generator)
         mixed = {} if other is None else {"other": other, "share": torch.tensor(share)}
-        return {**batch, "image": images, **mixed}
+        outlines = {} if masks is None else {"outline": masks}
+        return {**batch, "image": images, **mixed, **outlines}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one drawn batch."""
         del batch_idx  # within the epoch; all draws depend on the step of the run
         torch.manual_seed(self._step_seed())  # dropout
-        logits, candidates = self(batch["image"]), batch["candidates"]
+        passed, candidates = self.run(batch["image"]), batch["candidates"]
+        logits = passed.logits
         loss = self._loss(logits, candidates)
         if "other" in batch:
             share = batch["share"]
             loss = share * loss + (1 - share) * self._loss(logits, candidates[batch["other"]])
         mean = loss.mean()
+        if "outline" in batch and passed.attention_logits is not None:
+            mask_loss = attention_loss(passed.attention_logits, batch["outline"], batch["outlined"])
+            self.log("mask_loss", mask_loss.detach())
+            mean = mean + self.recipe.loss.mask_weight * mask_loss
         self.log("train_loss", mean.detach(), prog_bar=True)
         return mean
 

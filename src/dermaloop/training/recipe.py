@@ -54,6 +54,8 @@ class Network:
     """Dropout before the classifier."""
     drop_path_rate: float = 0.0
     """Stochastic depth."""
+    lesion_attention: bool = False
+    """Pools the features by a learned map of where the lesion is instead of their plain mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ class Loss:
     """Strength of the balancing."""
     label_smoothing: float = 0.05
     """Of fine labels; a coarse label is soft already."""
+    mask_weight: float = 0.0
+    """Weight of the loss that holds the lesion attention to the outlined lesions, for the rows that have a mask."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from dermaloop.core.errors import DermaloopError, ManifestError, OutputError, Re
 from dermaloop.core.manifest import Manifest, Split
 from dermaloop.training import dataset
 from dermaloop.training.module import Module
-from dermaloop.training.network import build
+from dermaloop.training.network import LesionNetwork, build
 from dermaloop.training.recipe import Recipe, parse
 
 WEIGHTS, RUN, RECIPE = "weights.safetensors", "run.json", "recipe.json"
@@ -46,12 +46,12 @@ class Trained:
     """A finished run.
 
     Attributes:
-        network: The trained timm model, on the CPU, in evaluation mode.
+        network: The trained network, on the CPU, in evaluation mode.
         facts: What `run.json` says: steps, images by source, validation figures, manifest and code identity.
     """
 
     recipe: Recipe
-    network: torch.nn.Module
+    network: LesionNetwork
     facts: dict[str, Any]
 
     def with_package(self, recipe: Recipe) -> Trained:
