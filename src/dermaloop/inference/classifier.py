@@ -153,7 +153,7 @@ def raw_many(session: Session, items: Iterable[Item], *, threads: int | None = N
 
 
 def _without_maps(outputs: Outputs | None) -> Outputs | None:
-    return None if outputs is None else outputs._replace(activation=outputs.activation[:, :, :0, :0])
+    return None if outputs is None else outputs._replace(activation=np.empty(0, dtype=np.float32))
 
 
 def _run(session: Session, prepared: Sequence[Prepared]) -> Outputs | None:
