@@ -125,6 +125,9 @@ def build(recipe: Network, weights_folder: Path | None = None, *, start: bool = 
         parent, _, last = name.rpartition(".")
         setattr(model.get_submodule(parent), last, nn.Identity())
     network = LesionNetwork(model, lesion_attention=recipe.lesion_attention)
+    # timm draws the classifier so wide that the first losses are above chance and wash out what the weights knew.
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
     if start and recipe.start and not hub:
         _load_start(network, _start_file(recipe.start, weights_folder))
     return network
