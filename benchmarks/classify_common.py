@@ -1,7 +1,7 @@
 """What both classification benchmarks share: the same network twice, and pictures with the grain of photographs.
 
-The network is timm's `mobilenetv2_100` with eight classes at 224 px, its weights drawn at random (speed does not depend
-on them). It is used as it is in PyTorch, and exported to a bundle as training does.
+The network is the reference recipe's, timm's `mobilenetv2_100` with lesion attention at 224 px, its weights drawn at
+random (speed does not depend on them). It is used as it is in PyTorch, and exported to a bundle as training does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-import timm
 import torch
 from PIL import Image
 from torch import nn
@@ -27,6 +26,8 @@ from dermaloop.core.taxonomy import Diagnosis
 from dermaloop.inference import gate, similar
 from dermaloop.inference.session import Session, usable_cores
 from dermaloop.training.export import onnx_graph
+from dermaloop.training.network import build
+from dermaloop.training.recipe import Network
 
 SIZE_PX = 224
 REFERENCES = 8000
@@ -36,7 +37,8 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 def network() -> nn.Module:
     """The network in PyTorch, evaluation mode, with batch-norm statistics that keep its features alive."""
     torch.manual_seed(0)
-    made: nn.Module = timm.create_model("mobilenetv2_100", num_classes=len(Diagnosis)).eval()
+    made: nn.Module = build(Network(name="mobilenetv2_100", lesion_attention=True), start=False).eval()
+    nn.init.normal_(made.backbone.get_classifier().weight, std=0.05)  # training starts it from zeros
     return made
 
 

@@ -43,7 +43,7 @@ def plain_way(model: nn.Module) -> Callable[[bytes], tuple[float, np.ndarray]]:
             transforms.Normalize(MEAN, STD),
         ]
     )
-    cam = GradCAM(model=model, target_layers=[model.bn2])
+    cam = GradCAM(model=model, target_layers=[model.backbone.bn2])
 
     def run(content: bytes) -> tuple[float, np.ndarray]:
         batch = prepare(Image.open(io.BytesIO(content)).convert("RGB"))[None]
@@ -83,9 +83,7 @@ def main() -> None:
     model = network()
     with tempfile.TemporaryDirectory() as folder:
         bundle = bundle_of(model, Path(folder))
-    print(
-        f"{'picture':>12} {'threads':>8} {'plain ms':>9} {'ours ms':>8}  times as fast (range over {given.rounds} rounds)"
-    )
+    print(f"{'picture':>12} {'threads':>8} {'plain ms':>9} {'ours ms':>8}  times as fast (range of rounds)")
     for width_px, height_px in ((600, 450), (4000, 3000)):
         content = jpeg(1, width_px, height_px)
         for threads in dict.fromkeys((1, usable_cores())):

@@ -54,6 +54,33 @@ def test_heat_lies_where_a_malignant_class_is_active():
     assert heat[1, 0, 0] == 1.0
 
 
+def test_a_benign_lesion_shows_its_most_suspicious_part_and_not_the_skin_around_it():
+    attention = np.full((1, 5, 5), 0.02, dtype=np.float32)
+    attention[0, 1:4, 1:4] = 1.0
+    attention /= attention.mean()
+    said = np.full((8, 5, 5), 0.0, dtype=np.float32)
+    said[CLASSES.index(Diagnosis.NV)] = 3.0
+    said[CLASSES.index(Diagnosis.NV), 2, 3] = 1.0  # the least benign place of the lesion
+    activation = said[None] * attention[:, None]
+    probability = np.full((1, 8), 1 / 8)
+    heat = explain.heatmap(activation, probability, CLASSES, attention)[0]
+    assert np.unravel_index(heat.argmax(), heat.shape) == (2, 3)
+    assert heat[attention[0] < 1].max() < 0.05
+    without = explain.heatmap(activation, probability, CLASSES)[0]
+    assert without[0, 0] > 0.5  # what it would show if attention were not known
+
+
+def test_even_attention_changes_nothing():
+    rng = np.random.default_rng(0)
+    activation = rng.normal(size=(3, 8, 7, 7)).astype(np.float32)
+    probability = rng.dirichlet(np.ones(8), 3)
+    np.testing.assert_allclose(
+        explain.heatmap(activation, probability, CLASSES, np.ones((3, 7, 7), np.float32)),
+        explain.heatmap(activation, probability, CLASSES),
+        atol=1e-6,
+    )
+
+
 def test_a_picture_that_is_the_same_everywhere_has_no_heat():
     activation = np.full((1, 8, 4, 4), 3.0, dtype=np.float32)
     assert not explain.heatmap(activation, np.full((1, 8), 1 / 8), CLASSES).any()

@@ -34,6 +34,7 @@ from dermaloop.inference.similar import References
 
 _CHUNK = 4
 """Pictures per graph run where there are many. More gains nothing on the CPU: the features leave the cache."""
+_NONE = np.empty(0, dtype=np.float32)
 _LATENCY_THREADS = 8
 """Beyond this many cores a single small picture is answered no sooner."""
 
@@ -153,7 +154,7 @@ def raw_many(session: Session, items: Iterable[Item], *, threads: int | None = N
 
 
 def _without_maps(outputs: Outputs | None) -> Outputs | None:
-    return None if outputs is None else outputs._replace(activation=np.empty(0, dtype=np.float32))
+    return None if outputs is None else outputs._replace(activation=_NONE, attention=_NONE)
 
 
 def _run(session: Session, prepared: Sequence[Prepared]) -> Outputs | None:
@@ -261,7 +262,7 @@ class Classifier:
         malignant = calibrated.malignant_probability(probability, spec.classes)
         with np.errstate(divide="ignore"):  # a probability may underflow to 0; it is then never the suggestion
             top = (np.log(probability) + np.asarray(spec.top_diagnosis_log_weights)).argmax(axis=1)
-        heat = explain.heatmap(outputs.activation, probability, spec.classes)
+        heat = explain.heatmap(outputs.activation, probability, spec.classes, outputs.attention)
         distance = self._distribution.distance(outputs.texture)
         similar = self._references.nearest(outputs.embedding, self._similar)
         for row in range(len(probability)):

@@ -1,8 +1,9 @@
 """Which places of the picture speak for malignancy: the heatmap, and its picture.
 
 Owns the formula and the colours. Refuses to know files and pages. The trade-off: the map is as coarse as the network's
-last features (7 x 7 at 224 px), and exact there: for a network that averages its last features, the classifier's output
-is the average of these maps, so no gradient is approximated and the heatmap costs nothing beyond the forward pass.
+last features (7 x 7 at 224 px), and exact there: for a network that pools its last features by a mean, plain or
+weighted by attention, the classifier's output is the mean of these maps, so no gradient is approximated and the heatmap
+costs nothing beyond the forward pass.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dermaloop.core.preprocess import Frame
 from dermaloop.core.taxonomy import MALIGNANT, Diagnosis
 
 _TINY = 1e-12
+_LEAST_ATTENTION = 1e-3
 _FLAT = 1e-5
 """Differences below this share of the evidence are rounding."""
 
@@ -73,23 +75,35 @@ def evidence(
 
 
 def heatmap(
-    activation: NDArray[np.float32], probability: NDArray[np.float64], classes: Sequence[Diagnosis]
+    activation: NDArray[np.float32],
+    probability: NDArray[np.float64],
+    classes: Sequence[Diagnosis],
+    attention: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """The evidence of each picture above its own average, scaled to [0, 1]: 1 where it speaks most for malignancy.
+    """Where the picture speaks more for malignancy than on average, scaled to [0, 1] within each picture.
 
-    It ranks places within one picture; it does not compare pictures. What lies below the average, as plain skin mostly
-    does, is 0. A picture whose evidence is the same everywhere (a blank one) gets zeros.
+    A place's evidence is attention times what its features say. What they say is taken relative to the average over
+    the picture, weighted by attention as in the network, so that a benign lesion shows its most suspicious part instead
+    of the skin around it, whose evidence is merely not negative; the product with attention is then cut at 0:
+
+        heat = max(0, attention * (said - sum(attention * said) / sum(attention))) / its maximum
+
+    It ranks places within one picture; it does not compare pictures. A picture that says the same everywhere (a blank
+    one) gets zeros.
 
     Args:
-        activation: float32 (N, K, h, w).
+        activation: float32 (N, K, h, w), attention included.
         probability: float64 (N, K).
         classes: The K diagnoses.
+        attention: float32 (N, h, w), positive, mean 1; None where all places weigh the same.
 
     Returns:
         float32 (N, h, w) in [0, 1].
     """
     values = evidence(activation, probability, classes)
-    above = np.maximum(values - values.mean(axis=(1, 2), keepdims=True), 0.0)
+    weight = np.ones_like(values) if attention is None else np.maximum(attention, np.float32(_LEAST_ATTENTION))
+    average = values.sum(axis=(1, 2), keepdims=True) / weight.sum(axis=(1, 2), keepdims=True)
+    above = np.maximum(values - weight * average, 0.0)
     highest = above.max(axis=(1, 2), keepdims=True)
     flat = highest <= _FLAT * np.maximum(1.0, np.abs(values).max(axis=(1, 2), keepdims=True))
     scaled: NDArray[np.float32] = np.where(flat, 0.0, above / np.where(flat, 1.0, highest)).astype(np.float32)

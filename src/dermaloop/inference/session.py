@@ -18,7 +18,7 @@ from dermaloop.core.bundle import MODEL, Bundle
 from dermaloop.core.errors import BundleError
 
 _REQUIRED = ("logits", "embedding", "activation")
-_OPTIONAL = "texture"
+_OPTIONAL = ("texture", "attention")
 _EXPORT_AGAIN = "Export the bundle again with this version of dermaloop."
 _ERRORS_ONLY = 3
 
@@ -29,12 +29,14 @@ class Outputs(NamedTuple):
     logits: NDArray[np.float32]
     """(N, K)."""
     embedding: NDArray[np.float32]
-    """(N, D), global-average-pooled features."""
+    """(N, D), pooled features."""
     activation: NDArray[np.float32]
     """(N, K, h, w); the mean over h and w plus the classifier's bias is `logits`."""
     texture: NDArray[np.float32]
     """(N, G), mean and standard deviation over the picture of a middle layer's channels, for `inference.gate`; the
     embedding where the graph does not return it."""
+    attention: NDArray[np.float32]
+    """(N, h, w), how much each place weighed in the pooling, mean 1; ones where the graph does not return it."""
 
 
 def usable_cores() -> int:
@@ -101,7 +103,7 @@ class Session:
                 where=where,
                 way_out=_EXPORT_AGAIN,
             )
-        self._names = (*_REQUIRED, _OPTIONAL) if _OPTIONAL in outputs else _REQUIRED
+        self._names = [*_REQUIRED, *(name for name in _OPTIONAL if name in outputs)]
         try:
             probe = self.run(np.zeros((1, size_px, size_px, 3), dtype=np.uint8))
         except Exception as error:
@@ -121,9 +123,13 @@ class Session:
         Returns:
             Outputs of N rows each.
         """
-        results: list[NDArray[np.float32]] = self._session.run(self._names, {"image": batch})
-        logits, embedding, activation = results[:3]
-        return Outputs(logits, embedding, activation, results[3] if len(results) > len(_REQUIRED) else embedding)
+        found: dict[str, NDArray[np.float32]] = dict(
+            zip(self._names, self._session.run(self._names, {"image": batch}), strict=True)
+        )
+        found.setdefault("texture", found["embedding"])
+        if "attention" not in found:
+            found["attention"] = np.ones_like(found["activation"][:, 0])
+        return Outputs(**found)
 
 
 def _first_line(error: Exception) -> str:
