@@ -140,9 +140,17 @@ def test_a_failed_installation_is_tried_again(checkout):
     assert len(installed(checkout)) == 2
 
 
+def make(*arguments: str) -> str:
+    """What make prints, also where these tests run under a make of their own."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    outcome = subprocess.run(
+        ["make", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    return outcome.stdout
+
+
 def test_make_lists_every_target_with_its_line():
-    outcome = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    listed = {line.split()[1] for line in outcome.stdout.splitlines() if line.strip()}
+    listed = {line.split()[1] for line in make("help").splitlines() if line.strip()}
     phony = next(line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith(".PHONY:"))
     assert listed == set(phony.removeprefix(".PHONY:").split())
 
@@ -153,6 +161,6 @@ def test_ci_and_the_hooks_run_the_same_targets():
     hooks = (ROOT / ".pre-commit-config.yaml").read_text()
     assert "entry: make check" in hooks
     assert "entry: make test" in hooks
-    listed = subprocess.run(["make", "--dry-run", "check"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = make("--dry-run", "check")
     for tool in ("ruff check .", "ruff format --check .", "mypy", "lint-imports"):
         assert tool in listed
