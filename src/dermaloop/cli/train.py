@@ -16,7 +16,7 @@ LICENCE = "Non-commercial research only: trained on data under CC BY-NC 4.0 (see
 
 
 @app.command()
-def train(
+def train(  # noqa: PLR0917 - typer calls it by name
     recipe: Annotated[Path, typer.Argument(help="TOML recipe, see recipes/.")],
     manifest: Annotated[Path, typer.Argument(help="Curated manifest with splits.")],
     out: Annotated[Path, typer.Option(help="Run folder; a run begun there is resumed.")],
@@ -35,34 +35,37 @@ def train(
     """Train a network by a recipe and package it as a bundle."""
     try:
         from dermaloop.core.manifest import read
-        from dermaloop.pipeline.package import package
+        from dermaloop.pipeline.package import check, package
         from dermaloop.training import recipe as recipes
         from dermaloop.training.run import open_run
         from dermaloop.training.run import train as run_training
     except ImportError as error:
-        raise MissingExtraError(
-            f"training needs the package {error.name!r}", way_out="Install it with: pip install 'dermaloop[train]'"
-        ) from error
-    overrides = {}
-    for text in set_ or []:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise typer.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--set")
-        overrides[key] = value
-    chosen = recipes.load(recipe, overrides)
+        what = f"training needs the package {error.name!r}"
+        raise MissingExtraError(what, way_out="Install it with: pip install 'dermaloop[train]'") from error
+    chosen = recipes.load(recipe, _overrides(set_ or []))
     for source in leave_out or []:
         chosen = recipes.without_source(chosen, source)
     rows = read(manifest)
-    console = Console(stderr=True)
-    trained = (
-        open_run(out)
-        if package_only
-        else run_training(
+    check(chosen, rows)
+    if package_only:
+        trained = open_run(out).with_package(chosen)
+    else:
+        finished = run_training(
             chosen, rows, out, weights_folder=weights, cache_folder=cache, show_progress=sys.stderr.isatty()
         )
-    )
-    if package_only:
-        trained = trained.with_package(chosen)
+        if finished is None:  # one of several processes that trained together; the first one goes on
+            return
+        trained = finished
     target = bundle or out / f"{trained.recipe.name}.dermaloop"
     written = package(trained, rows, target, licence=licence)
-    console.print(f"Wrote {target} ({written.identity}).", markup=False, highlight=False, soft_wrap=True)
+    Console(stderr=True).print(f"Wrote {target} ({written.identity}).", markup=False, highlight=False, soft_wrap=True)
+
+
+def _overrides(texts: list[str]) -> dict[str, str]:
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise typer.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--set")
+        found[key] = value
+    return found

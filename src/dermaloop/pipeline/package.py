@@ -25,7 +25,7 @@ from dermaloop.inference import gate, similar
 from dermaloop.inference.classifier import Item, Raw, raw_many
 from dermaloop.inference.session import Session
 from dermaloop.training.export import onnx_graph
-from dermaloop.training.recipe import Package
+from dermaloop.training.recipe import Package, Recipe
 from dermaloop.training.run import Trained
 
 CLASSES = tuple(Diagnosis)
@@ -72,6 +72,7 @@ def package(
     """
     recipe = trained.recipe
     size_px = recipe.run.evaluate_px
+    check(recipe, manifest)
     graph = onnx_graph(trained.network, size_px)
     session = Session.of_model(graph, size_px, threads=1)
     seen = [source for source in trained.facts["training_images"] if source not in recipe.data.leave_out]
@@ -107,7 +108,7 @@ def package(
         top_diagnosis_log_weights=_log_weights(held.fine, recipe.package.top_diagnosis_tau),
         licence=licence,
         manifest_sha256=manifest.identity(),
-        recipe_sha256=trained.facts["recipe_sha256"],
+        recipe_sha256=recipe.identity(),
         code_sha256=trained.facts["code_sha256"],
         sources=trained.facts["training_images"],
         training={"recipe": recipe.plain(), "validation": trained.facts["validation"], "steps": trained.facts["steps"]},
@@ -124,14 +125,26 @@ def package(
     return bundle.write(out, spec, parts)
 
 
+def check(recipe: Recipe, manifest: Manifest) -> None:
+    """Refuses a manifest that packaging could not use, before hours of training.
+
+    Raises:
+        ManifestError: `empty_split` or `one_class_only`: the calibration split is empty or lacks a side.
+    """
+    rows = _calibration_rows(manifest, recipe.package, recipe.data.leave_out)
+    for side, present in (("malignant", True), ("benign", False)):
+        if present not in rows.malignant():
+            what = f"the calibration split has no {side} row to choose a threshold on"
+            raise ManifestError("one_class_only", what, way_out="Split again with a larger share for calibration.")
+
+
 def _calibration_rows(manifest: Manifest, how: Package, left_out: Sequence[str]) -> Manifest:
     rows = manifest.where(split=Split.CALIBRATION)
     sources = set(how.calibration_sources or rows.column("source")) - set(left_out)
     rows = rows.where(source=sorted(sources))
     if not len(rows):
-        raise ManifestError(
-            "empty_split", "no row has the split 'calibration'", way_out="Run 'dermaloop curate split' first."
-        )
+        what = "no row of the sources to calibrate on has the split 'calibration'"
+        raise ManifestError("empty_split", what, way_out="Run 'dermaloop curate split' first.")
     return rows
 
 
@@ -214,4 +227,7 @@ def _counts(rows: Manifest) -> str:
 
 
 def _first_card(spec: bundle.Spec) -> str:
-    return f"# {spec.name}\n\nNot evaluated yet: run 'dermaloop evaluate'.\n\nLicence: {spec.licence}\n\nDecision support for research use. Not a medical device.\n"
+    return (
+        f"# {spec.name}\n\nNot evaluated yet: run 'dermaloop evaluate'.\n\nLicence: {spec.licence}\n\n"
+        "Decision support for research use. Not a medical device.\n"
+    )

@@ -1,7 +1,10 @@
 """From trained weights to the ONNX graph of a bundle.
 
 The graph takes uint8 pictures as `core.preprocess` makes them and returns, in one pass, logits, embedding and
-class-activation maps (Zhou et al. 2016, arXiv:1512.04150: for a mean-pooled network with one linear layer they are exact).
+class-activation maps, which are exact for a network with one linear layer on a weighted mean. Nothing of the machine
+that exported it stays in the graph.
+
+Source: Zhou et al. 2016, "Learning deep features for discriminative localization", arXiv:1512.04150.
 """
 
 from __future__ import annotations
@@ -26,7 +29,13 @@ class Deployed(nn.Module):
     The texture is mean and standard deviation over the picture of a middle layer's channels: what the gate tells skin
     from anything else by, since the last layer learns to see lesions only. The attention (N, h, w), mean 1, is how much
     each place weighed.
+
+    Args:
+        network: See `training.network.build`.
     """
+
+    scale: Tensor
+    shift: Tensor
 
     def __init__(self, network: LesionNetwork) -> None:
         super().__init__()
@@ -36,7 +45,15 @@ class Deployed(nn.Module):
         self.register_buffer("shift", (-mean / std).view(1, 3, 1, 1))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """One forward pass."""
+        """One forward pass.
+
+        Args:
+            image: uint8 (N, S, S, 3).
+
+        Returns:
+            Logits (N, K), embedding (N, D), activation (N, K, h, w), texture (N, G) and attention (N, h, w), float32.
+            The mean activation plus the bias is the logits.
+        """
         x = image.permute(0, 3, 1, 2).to(torch.float32) * self.scale + self.shift
         passed = self.network.run(x)
         mean = passed.middle.mean(dim=(2, 3))  # (N, C)
@@ -61,9 +78,18 @@ def onnx_graph(network: LesionNetwork, size_px: int) -> bytes:
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         path = Path(folder) / "model.onnx"
         torch.onnx.export(
-            deployed, (example,), path, dynamo=True, external_data=False, opset_version=18, optimize=True, verbose=False,
-            input_names=[INPUT], output_names=list(OUTPUTS), dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
-        )  # fmt: skip
+            deployed,
+            (example,),
+            path,
+            dynamo=True,
+            external_data=False,
+            opset_version=18,
+            optimize=True,
+            verbose=False,
+            input_names=[INPUT],
+            output_names=list(OUTPUTS),
+            dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
+        )
         graph = path.read_bytes()
     model = onnx.load_from_string(graph)
     for node in model.graph.node:  # traces of source files and machine paths

@@ -13,18 +13,19 @@ import lightning
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
-from timm.optim import param_groups_weight_decay
-from torch import Tensor, nn
+from timm.optim import param_groups_weight_decay  # type: ignore[attr-defined]  # timm lists no exports
+from torch import Tensor
 from torch.nn import functional
 
-from dermaloop.core.taxonomy import MALIGNANT, Diagnosis
+from dermaloop.core.errors import RecipeError
 from dermaloop.training.augment import augment, plain
 from dermaloop.training.dataset import Batch, Targets
 from dermaloop.training.network import LesionNetwork, Passed, classifier, normalisation
 from dermaloop.training.recipe import Recipe
+from dermaloop.training.validation import validation_scores
 
-_LEAST = 5  # fewer cases of a side than this say nothing of an AUC
+_OTHER_RANK = 15_485_863
+"""A prime between the seeds of processes that train together; the first one keeps the run's own."""
 
 
 def candidate_loss(
@@ -72,7 +73,7 @@ def attention_loss(attention_logits: Tensor, masks: Tensor, outlined: Tensor) ->
     Returns:
         The mean over the outlined rows; 0 where there is none.
     """
-    covered = functional.adaptive_avg_pool2d(masks, attention_logits.shape[1:])[:, 0]
+    covered = functional.adaptive_avg_pool2d(masks, (attention_logits.shape[1], attention_logits.shape[2]))[:, 0]
     loss = functional.binary_cross_entropy_with_logits(attention_logits.float(), covered, reduction="none").mean(
         dim=(1, 2)
     )
@@ -88,6 +89,11 @@ class Module(lightning.LightningModule):
         class_share: float (K,), share of each class among the drawn fine labels, for the balancing losses.
         validation: Labels of the validation rows.
     """
+
+    mean: Tensor
+    std: Tensor
+    log_prior: Tensor | None
+    class_weight: Tensor | None
 
     def __init__(
         self, network: LesionNetwork, recipe: Recipe, class_share: NDArray[np.float64], validation: Targets
@@ -109,11 +115,11 @@ class Module(lightning.LightningModule):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """float (N, 3, S, S) in [0, 1] → logits (N, K)."""
+        """Logits (N, K) of pictures, float (N, 3, S, S) in [0, 1]."""
         return self.run(images).logits
 
     def run(self, images: Tensor) -> Passed:
-        """float (N, 3, S, S) in [0, 1] → all outputs of the network."""
+        """All outputs of the network for pictures, float (N, 3, S, S) in [0, 1]."""
         return self.network.run((images - self.mean) / self.std)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
@@ -148,7 +154,7 @@ class Module(lightning.LightningModule):
         return mean
 
     def _step_seed(self) -> int:
-        return self.recipe.seed * 1_000_003 + self.global_step
+        return self.recipe.seed * 1_000_003 + self.global_step + _OTHER_RANK * self.global_rank
 
     def size_at(self, step: int) -> int:
         """Side of the training pictures at a step, in pixels."""
@@ -192,10 +198,18 @@ class Module(lightning.LightningModule):
         self._outputs.append((batch["index"], functional.softmax(logits.float(), dim=1)))
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the validation figures and `validation_score`, their mean over sources, higher is better."""
+        """Logs the validation figures and `validation_score`, higher is better; see `training.validation`.
+
+        Raises:
+            RecipeError: The network has come to nothing: its probabilities are not numbers.
+        """
         index = torch.cat([rows for rows, _ in self._outputs]).cpu().numpy()
         probability = torch.cat([values for _, values in self._outputs]).cpu().numpy()
         self._outputs.clear()
+        if not np.isfinite(probability).all():
+            what = f"the training diverged: after {self.global_step} steps the network's output is not a number"
+            way_out = "Lower optimiser.rate or optimiser.clip_norm, or set run.precision to '32-true'."
+            raise RecipeError(what, where=self.recipe.name, way_out=way_out)
         for name, value in validation_scores(probability, self._validation, index).items():
             self.log(name, value, prog_bar=name == "validation_score")
 
@@ -220,53 +234,3 @@ class Module(lightning.LightningModule):
 
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-
-def validation_scores(probability: NDArray[np.float32], labels: Targets, index: NDArray[np.int64]) -> dict[str, float]:
-    """Figures to choose a model by: AUCs, which no threshold or calibration changes.
-
-    Args:
-        probability: float (M, K).
-        labels: Labels of all validation rows.
-        index: (M,), the row of each prediction.
-
-    Returns:
-        By name: malignant and melanoma AUC by source, macro AUC over the fine labels of the largest source, and
-        `validation_score`, the mean of the macro AUC and of each source's malignant AUC; 0.5 where nothing can be said.
-    """
-    classes = list(Diagnosis)
-    candidates, fine = labels.candidates[index], labels.fine[index]
-    sources = np.asarray(labels.sources)[index]
-    bad = np.array([diagnosis in MALIGNANT for diagnosis in classes])
-    is_bad, is_good = ~(candidates & ~bad).any(axis=1), ~(candidates & bad).any(axis=1)
-    found: dict[str, float] = {}
-    parts = []
-    for source in sorted(set(sources.tolist())):
-        known = (sources == source) & (is_bad | is_good)
-        if min(is_bad[known].sum(), is_good[known].sum()) >= _LEAST:
-            found[f"malignant_auc/{source}"] = float(
-                roc_auc_score(is_bad[known], probability[known][:, bad].sum(axis=1))
-            )
-            parts.append(found[f"malignant_auc/{source}"])
-        single = (sources == source) & (fine >= 0)
-        melanoma = fine[single] == classes.index(Diagnosis.MEL)
-        if min(melanoma.sum(), (~melanoma).sum()) >= _LEAST:
-            found[f"melanoma_auc/{source}"] = float(
-                roc_auc_score(melanoma, probability[single][:, classes.index(Diagnosis.MEL)])
-            )
-    if len(sources):
-        names, counts = np.unique(sources, return_counts=True)
-        largest = (sources == names[counts.argmax()]) & (fine >= 0)
-        each = [
-            roc_auc_score(fine[largest] == k, probability[largest][:, k])
-            for k in range(len(classes))
-            if 0 < (fine[largest] == k).sum() < largest.sum()
-        ]
-        if each:
-            found["macro_auc"] = float(np.mean(each))
-            parts.append(found["macro_auc"])
-            chosen = probability[largest].argmax(axis=1)
-            present = np.unique(fine[largest])
-            found["balanced_accuracy"] = float(np.mean([(chosen[fine[largest] == k] == k).mean() for k in present]))
-    found["validation_score"] = float(np.mean(parts)) if parts else 0.5
-    return found

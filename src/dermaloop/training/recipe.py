@@ -18,8 +18,10 @@ from typing import Any, Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from dermaloop.core.errors import RecipeError
+from dermaloop.training import recipe_rules
 
 _STRICT = ConfigDict(extra="forbid")
+_KEYS = "See docs/training.md for the keys."
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,8 @@ class Data:
     """Share of each batch by source; sources not named share what is left by their number of images.
     A source with share 0 does not train."""
     class_power: float = 0.5
-    """Within a source a class is drawn in proportion to its number of images to this power: 1 as it comes, 0 balanced."""
+    """Within a source a class is drawn in proportion to its number of images to this power: 1 as it
+    comes, 0 balanced."""
     leave_out: tuple[str, ...] = ()
     """Sources that neither train nor validate: for leave-one-source-out."""
     cache_px: int = 256
@@ -232,16 +235,18 @@ def parse(values: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
         RecipeError: See `load`.
     """
     try:
-        recipe = _ADAPTER.validate_python(values)
+        # By way of JSON, where strict means what a TOML file means: 1 is a number with or without a point, an array
+        # is a tuple, and nothing else is converted.
+        recipe = _ADAPTER.validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise RecipeError(
-            f"{key}: {first['msg'].lower()} (given: {first['input']!r})",
-            where=where,
-            way_out="See docs/training.md for the keys.",
-        ) from error
-    _check(recipe, where)
+        what = {"unexpected_keyword_argument": "there is no such key", "missing": "the key is missing"}.get(
+            first["type"], f"{first['msg'][0].lower()}{first['msg'][1:]} (given: {first['input']!r})"
+        )
+        raise RecipeError(f"{key}: {what}", where=where, way_out=_KEYS) from error
+    for problem in recipe_rules.broken(recipe.plain()):
+        raise RecipeError(problem, where=where, way_out=_KEYS)
     return recipe
 
 
@@ -253,32 +258,12 @@ def without_source(recipe: Recipe, source: str) -> Recipe:
 
 def _override(values: dict[str, Any], key: str, text: str) -> None:
     *tables, name = key.split(".")
-    table = values
+    table: Any = values
     for part in tables:
         table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise RecipeError(f"{part!r} is a value, not a table", where=f"--set {key}", way_out=_KEYS)
     try:
         table[name] = tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
+    except tomllib.TOMLDecodeError:  # a bare word is text
         table[name] = text
-
-
-def _check(recipe: Recipe, where: str) -> None:
-    run, data = recipe.run, recipe.data
-    starts = [start for start, _ in run.train_px]
-    rules = {
-        "run.steps must be at least 1": run.steps >= 1,
-        "run.steps_per_epoch must be between 1 and run.steps": 1 <= run.steps_per_epoch <= run.steps,
-        "run.batch must be at least 2": run.batch >= 2,  # noqa: PLR2004 - batch norm needs two
-        "run.train_px must begin with 0 and ascend": bool(starts) and starts[0] == 0 and starts == sorted(starts),
-        "run.train_px and run.evaluate_px must be at least 32": min([run.evaluate_px, *(px for _, px in run.train_px)])
-        >= 32,  # noqa: PLR2004
-        "data.source_share must not be negative nor sum to more than 1": min([0.0, *data.source_share.values()]) >= 0
-        and sum(data.source_share.values()) <= 1 + 1e-9,
-        "augment.scale must be two positive numbers, ascending": 0 < recipe.augment.scale[0] <= recipe.augment.scale[1],
-        "optimiser.ema_decay must be in [0, 1)": 0 <= recipe.optimiser.ema_decay < 1,
-        "package.sensitivity needs at least one value in (0, 1)": bool(recipe.package.sensitivity)
-        and all(0 < value < 1 for value in recipe.package.sensitivity),
-    }
-    for rule, holds in rules.items():
-        if not holds:
-            raise RecipeError(rule, where=where, way_out="See docs/training.md for the keys.")

@@ -1,17 +1,15 @@
 """One training, from recipe and manifest to a run folder; resumes where an interrupted one stopped.
 
-A run folder holds `recipe.json`, `checkpoints/`, `metrics.csv` and, at the end, `weights.safetensors` and `run.json`; the
-last is written last and means "complete". Loop, precision, devices, checkpoints, averaging and signals are Lightning's.
+A run folder holds `recipe.json`, `checkpoints/`, `log/metrics.csv` (one file more per earlier session) and, at the end,
+`weights.safetensors` and `run.json`; the last is written last and means "complete". Refuses to know how the loop runs:
+that is `training.fit`'s.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
-import time
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,26 +17,21 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
-from lightning.pytorch.loggers import CSVLogger
-from lightning.pytorch.utilities.exceptions import SIGTERMException
+from numpy.typing import NDArray
 from rich.progress import Progress
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from dermaloop.core.errors import DermaloopError, ManifestError, OutputError, RecipeError
+from dermaloop.core.errors import ManifestError, OutputError, RecipeError
 from dermaloop.core.manifest import Manifest, Split
-from dermaloop.training import dataset
+from dermaloop.training import dataset, fit
+from dermaloop.training.cache import open_cache
 from dermaloop.training.module import Module
 from dermaloop.training.network import LesionNetwork, build
 from dermaloop.training.recipe import Recipe, parse
+from dermaloop.training.validation import validate
 
 WEIGHTS, RUN, RECIPE = "weights.safetensors", "run.json", "recipe.json"
-
-
-class Interrupted(DermaloopError):
-    """The run was stopped by a signal after saving a checkpoint."""
-
-    code = "interrupted"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +40,7 @@ class Trained:
 
     Attributes:
         network: The trained network, on the CPU, in evaluation mode.
-        facts: What `run.json` says: steps, images by source, validation figures, manifest and code identity.
+        facts: What `run.json` says: steps, images by source, validation figures, identity of recipe, rows and code.
     """
 
     recipe: Recipe
@@ -68,7 +61,7 @@ def train(
     weights_folder: Path | None = None,
     cache_folder: Path | None = None,
     show_progress: bool = True,
-) -> Trained:
+) -> Trained | None:
     """Trains by a recipe; a run already begun in `out` with the same recipe and manifest is resumed or returned.
 
     Args:
@@ -79,10 +72,15 @@ def train(
         cache_folder: Where pre-decoded pictures lie; default `out/../cache`.
         show_progress: Bars on a terminal.
 
+    Returns:
+        The finished run; None in the processes beyond the first where several train together.
+
     Raises:
         ManifestError: No rows to train or validate on, or a picture cannot be read.
-        RecipeError: `out` holds a run of another recipe or manifest.
-        Interrupted: A signal stopped the run; its checkpoint is saved.
+        RecipeError: `out` holds a run of another recipe or manifest; the recipe names a source that is not there; the
+            starting weights do not fit; the training diverged.
+        InterruptedRunError: A signal stopped the run; its checkpoint is saved.
+        OutputError: The run folder or the cache cannot be written.
     """
     out = Path(out).absolute()
     rows = _rows(recipe, manifest)
@@ -90,21 +88,22 @@ def train(
     _claim(out, recipe, identity)
     if (out / RUN).is_file():
         return open_run(out)
-    with Progress(disable=not show_progress) as progress:
-        cache = dataset.open_cache(rows, cache_folder or out.parent / "cache", recipe.data.cache_px, progress=progress)
     labels, splits = dataset.targets(rows), np.asarray(rows.column("split"))
     parts = {split: np.flatnonzero(splits == split) for split in (Split.TRAIN, Split.VALIDATION)}
-    train_labels, validation_labels = (_take(labels, parts[split]) for split in (Split.TRAIN, Split.VALIDATION))
-    weights = dataset.sampling_weights(train_labels, recipe.data)
-    module = Module(
-        build(recipe.network, weights_folder), recipe, _class_share(train_labels, weights), validation_labels
-    )
-    module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    pictures = {split: dataset.Pictures(cache, parts[split], _take(labels, parts[split])) for split in parts}
-    seconds = _fit(
-        recipe, module, pictures[Split.TRAIN], pictures[Split.VALIDATION], weights, out, show_progress=show_progress
-    )
-    return _finish(recipe, module, rows, out, identity, seconds)
+    weights = dataset.sampling_weights(_take(labels, parts[Split.TRAIN]), recipe.data)
+    torch.manual_seed(recipe.seed)  # what no weight file gives starts from the recipe's seed
+    network = build(recipe.network, weights_folder)
+    with Progress(disable=not show_progress) as progress:
+        cache = open_cache(rows, cache_folder or out.parent / "cache", recipe.data.cache_px, progress=progress)
+    pictures = {split: dataset.Pictures(cache, index, _take(labels, index)) for split, index in parts.items()}
+    training, validation = pictures[Split.TRAIN], pictures[Split.VALIDATION]
+    module = Module(network, recipe, _class_share(training.labels, weights), validation.labels)
+    module.network.to(memory_format=torch.channels_last)
+    trainer, seconds = fit.fit(module, training, weights, validation, out, show_progress=show_progress)
+    if not trainer.is_global_zero:
+        return None
+    facts = {**identity, "last_session_s": round(seconds, 1)}
+    return _finish(module, trainer, validation, rows=rows, out=out, facts=facts)
 
 
 def open_run(out: Path) -> Trained:
@@ -117,10 +116,10 @@ def open_run(out: Path) -> Trained:
         raise RecipeError(
             "this is not the folder of a finished training", where=str(out), way_out="Let 'dermaloop train' finish it."
         )
-    recipe = parse(json.loads((out / RECIPE).read_text())["recipe"], where=str(out / RECIPE))
+    recipe = parse(json.loads((out / RECIPE).read_text(encoding="utf-8"))["recipe"], where=str(out / RECIPE))
     network = build(recipe.network, start=False)
     network.load_state_dict(load_file(out / WEIGHTS))
-    return Trained(recipe, network.eval(), json.loads((out / RUN).read_text()))
+    return Trained(recipe, network.eval(), json.loads((out / RUN).read_text(encoding="utf-8")))
 
 
 def code_identity() -> str:
@@ -133,17 +132,28 @@ def code_identity() -> str:
 
 
 def _rows(recipe: Recipe, manifest: Manifest) -> Manifest:
+    _know_sources(recipe, set(manifest.column("source")))
     wanted = manifest.where(split=[Split.TRAIN, Split.VALIDATION])
-    silent = {source for source, share in recipe.data.source_share.items() if share == 0}
+    silent = [source for source, share in recipe.data.source_share.items() if share == 0]
     sources, splits = np.asarray(wanted.column("source")), np.asarray(wanted.column("split"))
-    keep = ~np.isin(sources, list(recipe.data.leave_out)) & ~(np.isin(sources, list(silent)) & (splits == Split.TRAIN))
+    keep = ~np.isin(sources, recipe.data.leave_out) & ~(np.isin(sources, silent) & (splits == Split.TRAIN))
     rows = wanted.select(keep)
     for split in (Split.TRAIN, Split.VALIDATION):
         if not len(rows.where(split=split)):
-            raise ManifestError(
-                "empty_split", f"no row has the split {split.value!r}", way_out="Run 'dermaloop curate split' first."
-            )
+            what = f"no row has the split {split.value!r}"
+            raise ManifestError("empty_split", what, way_out="Run 'dermaloop curate split' first.")
     return rows
+
+
+def _know_sources(recipe: Recipe, known: set[str]) -> None:
+    """Refuses a source that the manifest does not have: a typing error would train on something else for hours."""
+    data = recipe.data
+    for key, names in (("leave_out", data.leave_out), ("source_share", set(data.source_share) - set(data.leave_out))):
+        unknown = sorted(set(names) - known)
+        if unknown:
+            what = f"data.{key} names {unknown[0]!r}, which is no source of the manifest"
+            way_out = f"The manifest has {', '.join(sorted(known))}. Change the recipe, or say --set data.{key}=..."
+            raise RecipeError(what, where=recipe.name, way_out=way_out)
 
 
 def _claim(out: Path, recipe: Recipe, identity: dict[str, str]) -> None:
@@ -151,11 +161,11 @@ def _claim(out: Path, recipe: Recipe, identity: dict[str, str]) -> None:
     path = out / RECIPE
     try:
         if path.is_file():
-            found = json.loads(path.read_text())["identity"]
-            differs = [name.removesuffix("_sha256") for name in identity if found[name] != identity[name]]
+            found = json.loads(path.read_text(encoding="utf-8"))["identity"]
+            differs = [name.removesuffix("_sha256") for name in identity if found.get(name) != identity[name]]
             if differs:
                 raise RecipeError(
-                    f"this folder holds a run of another {' and '.join(differs)}",
+                    f"this folder holds a run of another {' and '.join(differs).replace('rows', 'manifest')}",
                     where=str(out),
                     way_out="Choose another folder with --out, or remove this one.",
                 )
@@ -171,153 +181,56 @@ def _claim(out: Path, recipe: Recipe, identity: dict[str, str]) -> None:
 
 
 def _write_json(path: Path, content: Any) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     temporary.replace(path)
 
 
-def _take(labels: dataset.Targets, index: np.ndarray[Any, np.dtype[np.int64]]) -> dataset.Targets:
+def _take(labels: dataset.Targets, index: NDArray[np.int64]) -> dataset.Targets:
     return dataset.Targets(labels.candidates[index], labels.fine[index], [labels.sources[i] for i in index.tolist()])
 
 
-def _class_share(
-    labels: dataset.Targets, weights: np.ndarray[Any, np.dtype[np.float64]]
-) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _class_share(labels: dataset.Targets, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     shares = labels.candidates / labels.candidates.sum(axis=1, keepdims=True)
-    total: np.ndarray[Any, np.dtype[np.float64]] = (shares * weights[:, None]).sum(axis=0)
+    total: NDArray[np.float64] = (shares * weights[:, None]).sum(axis=0)
     return total
 
 
-def _precision(wanted: str) -> Any:
-    if wanted != "auto":
-        return wanted
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-    return "bf16-mixed" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "32-true"  # noqa: SLF001 - no public test exists
-
-
-class _LastCheckpoint(ModelCheckpoint):
-    """Saves at each epoch's end, and where a signal or an error stops the run."""
-
-    def on_exception(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
-    ) -> None:
-        if isinstance(exception, SIGTERMException | KeyboardInterrupt):
-            folder = Path(self.dirpath or ".")
-            trainer.save_checkpoint(folder / "interrupted.tmp")
-            (folder / "interrupted.tmp").replace(folder / "interrupted.ckpt")
-        del pl_module
-
-
-def _callbacks(recipe: Recipe, folder: Path, *, show_progress: bool) -> list[Callback]:
-    checkpoints = folder / "checkpoints"
-    callbacks: list[Callback] = [
-        _LastCheckpoint(
-            checkpoints, filename="epoch-{epoch:04d}", monitor=None, save_top_k=1, auto_insert_metric_name=False
-        ),
-    ]
-    if recipe.run.keep == "best":
-        callbacks.append(
-            ModelCheckpoint(
-                checkpoints,
-                filename="best",
-                monitor="validation_score",
-                mode="max",
-                save_top_k=1,
-                enable_version_counter=False,
-            )
-        )
-    if recipe.run.patience:
-        callbacks.append(EarlyStopping("validation_score", mode="max", patience=recipe.run.patience))
-    if recipe.optimiser.ema_decay:
-        callbacks.append(EMAWeightAveraging(decay=recipe.optimiser.ema_decay))
-    if show_progress:
-        callbacks.append(RichProgressBar())
-    return callbacks
-
-
-def _resume_point(folder: Path) -> Path | None:
-    found = [path for path in (folder / "checkpoints").glob("*.ckpt") if path.name != "best.ckpt"]
-    steps = {
-        path: int(torch.load(path, map_location="cpu", weights_only=False, mmap=True)["global_step"]) for path in found
-    }
-    return max(steps, key=lambda path: steps[path]) if steps else None
-
-
-def _fit(
-    recipe: Recipe,
-    module: Module,
-    train_pictures: dataset.Pictures,
-    validation_pictures: dataset.Pictures,
-    weights: Any,
-    out: Path,
-    *,
-    show_progress: bool,
-) -> float:
-    run = recipe.run
-    rank, ranks = int(os.environ.get("RANK", "0")), max(1, run.devices * run.nodes)
-    trainer = lightning.Trainer(
-        max_steps=run.steps, max_epochs=-1, limit_train_batches=run.steps_per_epoch, precision=_precision(run.precision),
-        gradient_clip_val=recipe.optimiser.clip_norm or None, devices=run.devices, num_nodes=run.nodes, strategy=run.strategy,
-        logger=CSVLogger(out, name=None, version="log"), callbacks=_callbacks(recipe, out, show_progress=show_progress),
-        enable_progress_bar=show_progress, enable_model_summary=False, use_distributed_sampler=False, log_every_n_steps=20,
-        num_sanity_val_steps=0, benchmark=True, default_root_dir=out,
-    )  # fmt: skip
-    sampler = dataset.StepSampler(
-        weights, run.batch, recipe.seed, run.steps_per_epoch, lambda: trainer.global_step, rank=rank, ranks=ranks
-    )
-    loaders = (
-        dataset.loader(train_pictures, sampler, batch=run.batch, workers=run.workers),
-        dataset.loader(validation_pictures, None, batch=run.batch, workers=0),
-    )
-    begun = time.monotonic()
-    resume = _resume_point(out)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", module="lightning"
-            )  # hints about workers and logging that do not apply here
-            warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
-            trainer.fit(module, *loaders, ckpt_path=resume, weights_only=False)
-    except SIGTERMException as error:
-        raise Interrupted(
-            f"stopped by a signal at step {trainer.global_step} of {run.steps}; a checkpoint is saved",
-            where=str(out),
-            way_out="The same command resumes.",
-        ) from error
-    if trainer.global_step < run.steps and not trainer.should_stop:
-        raise Interrupted(
-            f"stopped at step {trainer.global_step} of {run.steps}; a checkpoint is saved",
-            where=str(out),
-            way_out="The same command resumes.",
-        )
-    return time.monotonic() - begun
-
-
 def _finish(
-    recipe: Recipe, module: Module, rows: Manifest, out: Path, identity: dict[str, str], seconds: float
+    module: Module,
+    trainer: lightning.Trainer,
+    validation: dataset.Pictures,
+    *,
+    rows: Manifest,
+    out: Path,
+    facts: dict[str, Any],
 ) -> Trained:
-    """Stores the weights that the recipe keeps, and what the run was."""
-    best = out / "checkpoints" / "best.ckpt"
-    if recipe.run.keep == "best" and best.is_file():
-        state = torch.load(best, map_location="cpu", weights_only=False)["state_dict"]
-        module.load_state_dict(state)
-    network = module.network.cpu().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
-    temporary = out / f"{WEIGHTS}.tmp"
-    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, temporary)
-    temporary.replace(out / WEIGHTS)
-    train_rows = rows.where(split=Split.TRAIN)
-    sources, counts = np.unique(train_rows.column("source"), return_counts=True)
+    """Stores the weights that the recipe keeps, and what the run was.
+
+    The weights are read back from their checkpoint, whether this session took a step or found the last one done, and
+    the validation figures are theirs, not those of the last epoch.
+    """
+    recipe = module.recipe
+    module.load_state_dict(fit.kept_state(recipe, out))
+    module.to(trainer.strategy.root_device)
+    figures = validate(module, validation, recipe.run.evaluate_px, batch=recipe.run.batch)
+    network = module.network.cpu().to(memory_format=torch.contiguous_format).eval()
+    sources, counts = np.unique(rows.where(split=Split.TRAIN).column("source"), return_counts=True)
     facts = {
-        **identity,
+        **facts,
         "code_sha256": code_identity(),
-        "steps": recipe.run.steps,
-        "last_session_s": round(seconds, 1),
+        "steps": trainer.global_step,
+        "precision": str(trainer.precision),
         "training_images": dict(zip(sources.tolist(), counts.tolist(), strict=True)),
-        "validation": {
-            name: float(value) for name, value in module.trainer.callback_metrics.items() if name != "train_loss"
-        },
+        "validation": figures,
     }
-    _write_json(out / RUN, facts)
+    temporary = out / f"{WEIGHTS}.tmp"
+    try:
+        save_file({name: value.contiguous() for name, value in network.state_dict().items()}, temporary)
+        temporary.replace(out / WEIGHTS)
+        _write_json(out / RUN, facts)
+    except (OSError, SafetensorError) as error:
+        what = f"the trained weights cannot be stored ({error})"
+        way_out = "Free space; the same command goes on from the last checkpoint."
+        raise OutputError(what, where=str(out), way_out=way_out) from error
     return Trained(recipe, network, facts)
