@@ -59,7 +59,7 @@ def test_what_was_written_is_opened(tmp_path, packed):
     opened = bundles.open_bundle(path)
     assert dict(opened.parts) == PARTS
     assert opened.spec.model_copy(update={"parts": {}}) == toy_spec()
-    assert opened.identity == f"toy@{opened.sha256[:12]}"
+    assert opened.identity == f"toy@{opened.model_sha256[:12]}"
     assert opened.arrays(bundles.DISTRIBUTION)["mean"].tolist() == [0, 1, 2, 3, 4]
     assert opened.arrays(bundles.REFERENCES)["image_ids"].tolist() == ["a", "b", "c"]
     assert opened.json(bundles.HISTORY) == [{"opened": "test"}]
@@ -289,3 +289,13 @@ def test_others_may_read_what_was_written(tmp_path):
     folder, file = written(tmp_path, packed=False), written(tmp_path, packed=True)
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / bundles.SPEC, file)]
     assert modes == [stat.S_IMODE(path.stat().st_mode) for path in (plain, plain / "file", plain / "file")]
+
+
+def test_a_report_does_not_rename_the_model_but_another_graph_does(tmp_path, packed):
+    path = written(tmp_path, packed=packed)
+    before = bundles.open_bundle(path)
+    after = bundles.update_parts(path, {bundles.REPORT: b"<p>measured</p>", bundles.CARD: b"# card"})
+    assert after.identity == before.identity
+    assert after.sha256 != before.sha256
+    other = bundles.write(tmp_path / "other", toy_spec(), {**PARTS, bundles.MODEL: b"another graph"})
+    assert other.identity != before.identity
