@@ -33,7 +33,7 @@ from dermaloop.inference.session import Outputs, Session, usable_cores
 from dermaloop.inference.similar import References
 
 _CHUNK = 4
-"""Pictures per graph run where there are many. More gains nothing on the CPU: the features leave the cache."""
+"""Pictures that a thread takes at once where there are many, so that what follows the graph is done for all of them."""
 _NONE = np.empty(0, dtype=np.float32)
 _LATENCY_THREADS = 8
 """Beyond this many cores a single small picture is answered no sooner."""
@@ -158,8 +158,11 @@ def _without_maps(outputs: Outputs | None) -> Outputs | None:
 
 
 def _run(session: Session, prepared: Sequence[Prepared]) -> Outputs | None:
-    squares = [one.square for one in prepared if one.square is not None]
-    return session.run(np.stack(squares)) if squares else None
+    # One by one: on a CPU a batch saves nothing, and its features no longer fit into the core's cache.
+    outputs = [session.run(one.square[None]) for one in prepared if one.square is not None]
+    if len(outputs) <= 1:
+        return outputs[0] if outputs else None
+    return Outputs(*(np.concatenate(values) for values in zip(*outputs, strict=True)))
 
 
 class Classifier:

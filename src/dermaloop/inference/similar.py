@@ -18,6 +18,8 @@ from dermaloop.core.taxonomy import Diagnosis
 
 _COMPONENTS = 64
 _TINY = 1e-12
+_BLOCK = 2**18
+"""Multiplications up to which OpenBLAS, which NumPy ships, starts no threads (its GEMM_MULTITHREAD_THRESHOLD)."""
 
 
 def build_references(
@@ -94,13 +96,31 @@ class References:
         """
         centred = np.asarray(embeddings, dtype=np.float32) - self._mean
         queries = _unit((centred @ self._basis).astype(np.float32))
-        similarity = queries @ self._vectors.T  # (N, references)
+        similarity = self._similarities(queries)
         count = min(count, len(self))
-        found = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
+        found = (
+            np.argpartition(-similarity, count - 1, axis=1)[:, :count] if count else np.empty((len(queries), 0), int)
+        )
         return [
-            tuple(self._case(int(place), float(similarity[row, place])) for place in places)
+            tuple(
+                self._case(int(place), float(similarity[row, place]))
+                for place in sorted(places, key=lambda place: (-similarity[row, place], place))
+            )
             for row, places in enumerate(found)
         ]
+
+    def _similarities(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Cosines (N, references), in blocks small enough for the linear algebra library to stay on this thread.
+
+        Its own threads would compete with those that decode and run the graph, and waking them costs more than the
+        product. A single query is doubled, because a product with a vector starts threads much earlier.
+        """
+        rows = queries if len(queries) > 1 else np.repeat(queries, 2, axis=0)
+        step = max(1, _BLOCK // (rows.shape[1] * max(1, len(rows))))
+        found = np.empty((len(rows), len(self)), dtype=np.float32)
+        for start in range(0, len(self), step):
+            np.matmul(rows, self._vectors[start : start + step].T, out=found[:, start : start + step])
+        return found[: len(queries)]
 
     def _case(self, place: int, similarity: float) -> SimilarCase:
         arrays = self._arrays
