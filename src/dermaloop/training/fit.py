@@ -83,8 +83,10 @@ def fit(
         OutputError: A checkpoint or a log cannot be written.
     """
     recipe, run = module.recipe, module.recipe.run
-    with _quiet():
-        trainer = make_trainer(recipe, folder, callbacks(recipe, folder, show_progress=show_progress), show_progress)
+    with quiet():
+        trainer = make_trainer(
+            recipe, folder, callbacks(recipe, folder, show_progress=show_progress), show_progress=show_progress
+        )
         sampler = dataset.StepSampler(
             weights,
             run.batch,
@@ -127,7 +129,7 @@ def _interrupted(trainer: lightning.Trainer, folder: Path) -> InterruptedRunErro
     )
 
 
-def make_trainer(recipe: Recipe, folder: Path, hooks: list[Callback], show_progress: bool) -> lightning.Trainer:  # noqa: FBT001 - passed on
+def make_trainer(recipe: Recipe, folder: Path, hooks: list[Callback], *, show_progress: bool) -> lightning.Trainer:
     """Lightning's trainer by the recipe's `run` and `optimiser`."""
     run = recipe.run
     return lightning.Trainer(
@@ -301,8 +303,8 @@ def _gentle_interrupt() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Lightning's hints that do not apply here."""
+def quiet() -> Iterator[None]:
+    """Keeps Lightning from saying what does not apply here."""
     log = logging.getLogger("lightning.pytorch")
     level = log.level
     log.setLevel(logging.WARNING)
