@@ -79,14 +79,14 @@ class Bundle:
 
     @property
     def model_sha256(self) -> str:
-        """Over all that decides an answer: `bundle.json` and the parts, less the reports and history that come later."""
+        """Over all that decides an answer: `bundle.json` and the parts, less reports and history, which come later."""
         model = {name: digest for name, digest in self.spec.parts.items() if name not in _APPENDABLE}
         decisive = self.spec.model_copy(update={"parts": model}).model_dump(mode="json")
         return hashlib.sha256(json_part(decisive)).hexdigest()
 
     @property
     def identity(self) -> str:
-        """`name@` and 12 hex digits of `model_sha256`: what a prediction is signed with; a report does not change it."""
+        """`name@` and 12 hex digits of `model_sha256`: what a prediction is signed with, whatever is reported later."""
         return f"{self.spec.name}@{self.model_sha256[:12]}"
 
     def operating_point(self, name: str | None = None) -> OperatingPoint:
