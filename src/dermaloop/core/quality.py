@@ -10,7 +10,9 @@ because the network does not see it either.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +35,22 @@ DARK = 26
 BRIGHT = 247
 """Luma above which a pixel counts as blown out."""
 
+_BORDER = 40
+"""Luma below which a pixel may belong to a dark border."""
+_THIN_PX, _LONG_PX, _CONTRAST = 7, 25, 18
+"""Hair: at most so wide, at least so long, and so many levels darker than what lies beside it."""
+_DIRECTIONS = tuple(
+    (math.sin(angle) / most, math.cos(angle) / most)
+    for angle in (turn * math.pi / 16 for turn in range(16))
+    for most in (max(abs(math.sin(angle)), abs(math.cos(angle))),)
+)
+"""Steps (down, right) of a line in sixteen directions; the longer of the two is one pixel."""
+_TICK_PX, _TICKS, _TICK_GAPS_PX = 5, 7, (4, 32)
+"""Ruler: ticks at least so long, so many equal gaps between them, of a width in this range."""
+_INK_SATURATION, _INK_BRIGHT = 28, 40
+"""Ink: at least so saturated (percent) and so bright."""
+
+Mask = NDArray[np.bool_]
 Limits = Mapping[str, tuple[float | None, float | None]]
 
 
@@ -89,12 +107,124 @@ def measure(image: Image.Image, *, pixel_aspect: float = 1.0) -> dict[str, float
         What `measure_fast` returns at S = `SIDE_PX`, and
 
         border_share: Share covered by a dark border or vignette reaching in from the edge.
-        hair_share: Share covered by thin dark lines.
-        ruler_share: Share covered by regularly repeated short marks.
-        ink_share: Share covered by saturated blue, violet or green.
+        hair_share: Share covered by thin, long, dark lines. Fair hair is not seen; wrinkles in close-ups are.
+        ruler_share: Share covered by short marks at equal distances in a row, as on a ruler.
+        ink_share: Share covered by saturated blue, violet or green: ink, stickers, cloth, and a few blue lesions.
     """
     rgb = network_input(image, Preprocess(SIDE_PX), pixel_aspect=pixel_aspect)
-    return measure_fast(rgb) | {"border_share": 0.0, "hair_share": 0.0, "ruler_share": 0.0, "ink_share": 0.0}
+    luma = np.asarray(Image.fromarray(rgb).convert("L"))
+    border = _border(luma)
+    thin = _thin_dark(luma) & ~border
+    return measure_fast(rgb) | {
+        "border_share": _share(border),
+        "hair_share": _share(_long(thin)),
+        "ruler_share": _ruler(thin),
+        "ink_share": _share(_ink(rgb) & ~border),
+    }
+
+
+def _share(mask: Mask) -> float:
+    return np.count_nonzero(mask) / mask.size
+
+
+def _border(luma: NDArray[np.uint8]) -> Mask:
+    """Dark pixels from which only dark pixels lead straight to the edge: bool (S, S)."""
+    dark = luma < _BORDER
+    reached = np.zeros_like(dark)
+    for axis in (0, 1):
+        for way in (slice(None), slice(None, None, -1)):
+            turned = np.flip(dark, axis) if way.step else dark
+            run = np.logical_and.accumulate(turned, axis=axis)
+            reached |= np.flip(run, axis) if way.step else run
+    return reached
+
+
+def _window(values: NDArray[Any], step: tuple[float, float], length: int, pick: np.ufunc, fill: int) -> NDArray[Any]:
+    """The extreme over a line of `length` pixels in the direction `step` around each pixel; `fill` beyond the edge."""
+    half = length // 2
+    padded = np.pad(values, half, constant_values=fill)
+    size = values.shape[0]
+    shifts = {(round(i * step[0]), round(i * step[1])) for i in range(-half, half + 1)}
+    views = [padded[half + y : half + y + size, half + x : half + x + size] for y, x in shifts]
+    result = views[0].copy()
+    for view in views[1:]:
+        pick(result, view, out=result)
+    return result
+
+
+def _thin_dark(luma: NDArray[np.uint8]) -> Mask:
+    """Dark structures that are thin in some direction: bool (S, S). The closing along a line fills what is thinner."""
+    closed = luma
+    for step in _DIRECTIONS[::4]:
+        widened = _window(luma, step, _THIN_PX, np.maximum, 0)
+        closed = np.maximum(closed, _window(widened, step, _THIN_PX, np.minimum, 255))
+    return closed.astype(np.int16) - luma > _CONTRAST
+
+
+def _long(thin: Mask) -> Mask:
+    """The part that lies in nearly straight runs of `_LONG_PX` pixels: an opening along sixteen directions."""
+    # One pixel wider, so that a hair between two directions, or a bent one, still fits.
+    near = _window(thin, (0.0, 1.0), 3, np.logical_or, 0) | _window(thin, (1.0, 0.0), 3, np.logical_or, 0)
+    kept = np.zeros_like(thin)
+    for step in _DIRECTIONS:
+        core = _window(near, step, _LONG_PX, np.logical_and, 0)
+        if core.any():
+            kept |= _window(core, step, _LONG_PX, np.logical_or, 0)
+    return kept & thin
+
+
+def _ruler(thin: Mask) -> float:
+    """Share covered by the ticks of a ruler, in whatever direction it lies: the largest over the directions tried."""
+    best = 0.0
+    if np.count_nonzero(thin) < _TICKS * _TICK_PX:
+        return best
+    marks = thin.astype(np.uint8)
+    picture = Image.fromarray(marks)
+    for angle in range(0, 90, 10):
+        turned = np.asarray(picture.rotate(angle)) if angle else marks
+        best = max(best, _ticks(turned), _ticks(np.ascontiguousarray(turned.T)))
+    return best
+
+
+def _ticks(marks: NDArray[np.uint8]) -> float:
+    """Share covered by rows of thin marks, 1 in uint8 (S, S), that cross a strip at equal distances."""
+    rows = len(marks) - _TICK_PX + 1
+    height = marks[:rows].copy()
+    for place in range(1, _TICK_PX):
+        height += marks[place : place + rows]
+    crossed = height >= _TICK_PX - 1  # bool (S - T + 1, S): a mark runs through the strip
+    starts = crossed[:, 1:] & ~crossed[:, :-1]
+    covered: Mask | None = None
+    for row in np.flatnonzero(np.count_nonzero(starts, axis=1) > _TICKS):
+        left, right = _even(np.flatnonzero(starts[row]).tolist())
+        if right:
+            covered = np.zeros(marks.shape, bool) if covered is None else covered
+            covered[row : row + _TICK_PX, left:right] = True
+    return 0.0 if covered is None else _share(covered)
+
+
+def _even(columns: list[int]) -> tuple[int, int]:
+    """Where the longest series of equal distances begins and ends; (0, 0) where it has fewer than `_TICKS`."""
+    most, begin, found = _TICKS - 1, 0, (0, 0)
+    least = widest = columns[1] - columns[0]
+    for index in range(1, len(columns)):
+        gap = columns[index] - columns[index - 1]
+        least, widest = min(least, gap), max(widest, gap)
+        if widest - least > max(1, least // 8) or not _TICK_GAPS_PX[0] <= gap <= _TICK_GAPS_PX[1]:
+            begin, least, widest = index - 1, gap, gap  # the odd gap may begin a series of its own
+        if index - begin > most and least >= _TICK_GAPS_PX[0] and widest <= _TICK_GAPS_PX[1]:
+            most, found = index - begin, (columns[begin], columns[index] + 1)
+    return found
+
+
+def _ink(rgb: NDArray[np.uint8]) -> Mask:
+    """Saturated pixels in whose colour red does not lead, as it does in skin, blood and pigment: bool (S, S)."""
+    wide = rgb.astype(np.int16)
+    most, least = wide.max(axis=2), wide.min(axis=2)
+    ink: Mask = (
+        (most * 100 > wide[..., 0] * 105) & ((most - least) * 100 > most * _INK_SATURATION) & (most > _INK_BRIGHT)
+    )
+    return ink
 
 
 _TOO_HIGH = {
