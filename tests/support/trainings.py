@@ -109,7 +109,7 @@ def _toml(value: Any) -> str:
 def run_python(code: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     """Starts Python on some code, with the package as this process has it and one thread."""
     own = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path), **environment}
-    return subprocess.Popen(  # noqa: S603 - our own code
+    return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         env={**os.environ, **own},
         stdout=subprocess.PIPE,

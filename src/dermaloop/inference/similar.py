@@ -45,7 +45,7 @@ def build_references(
         Arrays by name, about 70 bytes per reference.
     """
     features = np.asarray(embeddings, dtype=np.float64)
-    mean = features.mean(axis=0)
+    mean = features.mean(axis=0) if len(features) else np.zeros(features.shape[1])  # coarse labels only: no case
     centred = features - mean
     _, vectors = np.linalg.eigh(centred.T @ centred)
     basis = vectors[:, ::-1][:, : min(components, features.shape[1])].astype(np.float16)

@@ -211,7 +211,7 @@ def _references(train: _Predicted, seed: int) -> dict[str, NDArray[Any]]:
     rank = {index: place for place, index in enumerate(order.tolist())}
     chosen = sorted(known.tolist(), key=lambda index: (counts[train.fine[index]], rank[index]))[:_MOST_REFERENCES]
     rows = train.rows.select(np.isin(np.arange(len(train.rows)), chosen))
-    index = np.sort(np.asarray(chosen))
+    index = np.sort(np.asarray(chosen, dtype=np.int64))
     return similar.build_references(
         train.raw.embedding[index],
         rows.column("image_id"),

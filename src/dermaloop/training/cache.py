@@ -104,7 +104,7 @@ def _is_complete(path: Path, key: str, shape: tuple[int, ...]) -> bool:
     try:
         note = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         return bool(note["key"] == key) and path.stat().st_size >= _size_bytes(shape)
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
