@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize  # type: ignore[import-untyped]
-from scipy.special import logsumexp  # type: ignore[import-untyped]
+from scipy.optimize import minimize
+from scipy.special import logsumexp
 
 from dermaloop.core.bundle import Calibration
 from dermaloop.core.errors import ManifestError

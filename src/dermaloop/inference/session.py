@@ -11,7 +11,7 @@ import os
 from typing import NamedTuple
 
 import numpy as np
-import onnxruntime as ort  # type: ignore[import-untyped]
+import onnxruntime as ort
 from numpy.typing import NDArray
 
 from dermaloop.core.bundle import MODEL, Bundle
