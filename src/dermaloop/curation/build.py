@@ -74,7 +74,7 @@ def prepare(
         limits = recipe.quality if recipe else None
         manifest, thumbnails = examine(manifest, Path(scratch), limits=limits, workers=workers, step=step)
         with step("Finding near-duplicates", None):
-            pairs = duplicates.find(thumbnails)
+            pairs = duplicates.find_in_views(thumbnails)
     manifest = manifest.with_columns(
         duplicate_group=duplicates.group_names(row_keys(manifest), [*pairs, *_same_bytes(manifest)])
     )

@@ -41,6 +41,10 @@ _MIN_COARSE = 0.40
 _SELF_INVERSE = frozenset({0, 1, 2, 3, 4, 7})
 """Mirrorings and the half turn undo themselves; the quarter turns (5, 6) undo each other."""
 _SHIFTS_PX = 3
+_LEAST_LIT, _FULLY_LIT = 0.08, 0.15
+"""Share of the thumbnail that must be lit in both pictures; below the second, agreement counts `_SMALL_FIELD` less,
+because little area agrees by accident more often."""
+_SMALL_FIELD = 0.1
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 FLAT = 2.0
 """Standard deviation in grey levels below which a thumbnail shows nothing that could be compared."""
@@ -67,7 +71,19 @@ class Pair:
 
 def thumbnail(image: Image.Image, *, pixel_aspect: float = 1.0) -> Grey:
     """The grey uint8 (64, 64) of the picture's central true square: the same whether or not it was cut or squashed."""
-    rgb = network_input(image, Preprocess(SIDE_PX), pixel_aspect=pixel_aspect)
+    return _grey(network_input(image, Preprocess(SIDE_PX), pixel_aspect=pixel_aspect))
+
+
+def views(image: Image.Image, *, pixel_aspect: float = 1.0) -> Grey:
+    """Two thumbnails, uint8 (2, 64, 64): the central true square, and the whole picture squeezed into a square.
+
+    The first finds copies that were cut; the second those that were squeezed, also where `pixel_aspect` is a guess.
+    """
+    whole = np.asarray(image.resize((SIDE_PX, SIDE_PX), Image.Resampling.BILINEAR, reducing_gap=2.0), dtype=np.uint8)
+    return np.stack([thumbnail(image, pixel_aspect=pixel_aspect), _grey(whole)])
+
+
+def _grey(rgb: NDArray[np.uint8]) -> Grey:
     grey: Grey = np.rint(rgb.astype(np.float32) @ _LUMA).astype(np.uint8)
     return grey
 
@@ -167,6 +183,24 @@ def _ordered(first: NDArray[np.int64], second: NDArray[np.int64], orientation: i
     inverse = orientation if orientation in _SELF_INVERSE else 11 - orientation  # 5 <-> 6
     how = np.where(swapped, inverse, orientation)
     return np.stack([np.minimum(first, second), np.maximum(first, second), how], axis=1)
+
+
+def find_in_views(thumbnails: Grey) -> list[Pair]:
+    """The near-duplicates among N pictures in any of V views, each pair once with its greatest similarity.
+
+    Args:
+        thumbnails: uint8 (N, V, 64, 64), as `views` makes them; may be memory-mapped.
+
+    Returns:
+        Pairs in order of (first, second).
+    """
+    best: dict[tuple[int, int], Pair] = {}
+    for view in range(thumbnails.shape[1]):
+        for pair in find(thumbnails[:, view]):
+            old = best.setdefault((pair.first, pair.second), pair)
+            if pair.similarity > old.similarity:
+                best[pair.first, pair.second] = pair
+    return [best[key] for key in sorted(best)]
 
 
 def find(thumbnails: Grey) -> list[Pair]:
@@ -298,7 +332,7 @@ def _best_shift(
 ) -> NDArray[np.float32]:
     """Largest masked correlation over shifts, float32 (M,)."""
     best: NDArray[np.floating] = np.full(len(one), -1.0)
-    least = SIDE_PX * SIDE_PX * 0.15
+    least = SIDE_PX * SIDE_PX * _LEAST_LIT
     reach = range(-_SHIFTS_PX, _SHIFTS_PX + 1)
     for down in reach:
         rows_one, rows_other = _overlap(down)
@@ -314,6 +348,7 @@ def _best_shift(
             variance_x = np.einsum("nij,nij->n", wx, x) / count - mean_x**2
             variance_y = np.einsum("nij,nij->n", wy, y) / count - mean_y**2
             value = covariance / np.sqrt(np.maximum(variance_x * variance_y, 1e-8))
+            value = value - np.where(n < SIDE_PX * SIDE_PX * _FULLY_LIT, _SMALL_FIELD, 0)
             best = np.where(n >= least, np.maximum(best, value), best)
     return best.astype(np.float32)
 

@@ -46,7 +46,7 @@ class Seen:
     width_px: int | None = None
     height_px: int | None = None
     quality: dict[str, float] | None = None
-    thumbnail: NDArray[np.uint8] | None = None
+    views: NDArray[np.uint8] | None = None
 
 
 def look(path: Path, pixel_aspect: float) -> Seen:
@@ -57,14 +57,14 @@ def look(path: Path, pixel_aspect: float) -> Seen:
         decoded = decode(content, name=str(path), least_side_px=quality.SIDE_PX)
     except ImageError as error:
         return Seen(error.reason, hashlib.sha256(content).hexdigest() if content else "", len(content) or None)
-    thumbnail = duplicates.thumbnail(decoded.image, pixel_aspect=pixel_aspect)
+    views = duplicates.views(decoded.image, pixel_aspect=pixel_aspect)
     return Seen(
-        BLANK if thumbnail.std() < duplicates.FLAT else "",
+        BLANK if views[1].std() < duplicates.FLAT else "",
         hashlib.sha256(content).hexdigest(),
         len(content),
         *decoded.full_size,
         quality.measure(decoded.image, pixel_aspect=pixel_aspect),
-        thumbnail,
+        views,
     )
 
 
@@ -81,15 +81,15 @@ def examine(
         step: Progress.
 
     Returns:
-        The manifest with sha256, sizes, perceptual hash, quality and reject reasons filled, and the thumbnails, uint8
-        (N, 64, 64), all zero where there is none. A reason that a row has already stays.
+        The manifest with sha256, sizes, perceptual hash, quality and reject reasons filled, and the views of each
+        picture, uint8 (N, 2, 64, 64), all zero where there is none. A reason that a row has already stays.
     """
     total = len(manifest)
     thumbnails = np.lib.format.open_memmap(
         scratch / "thumbnails.npy",
         mode="w+",
         dtype=np.uint8,
-        shape=(max(total, 1), duplicates.SIDE_PX, duplicates.SIDE_PX),
+        shape=(max(total, 1), 2, duplicates.SIDE_PX, duplicates.SIDE_PX),
     )[:total]
     names = [name for name in manifest.table.column_names if name.startswith("quality_")]
     columns: dict[str, list[Any]] = {
@@ -103,13 +103,13 @@ def examine(
     with processes as pool, step("Looking at pictures", total) as advance:
         for portion in _portions(pool, manifest):
             for offset, seen in enumerate(portion):
-                if seen.thumbnail is not None:
-                    thumbnails[done + offset] = seen.thumbnail
+                if seen.views is not None:
+                    thumbnails[done + offset] = seen.views
                 _append(columns, seen, reasons[done + offset], limits or {})
-            block = np.asarray(thumbnails[done : done + len(portion)])
+            block = np.asarray(thumbnails[done : done + len(portion), 0])
             hashes = duplicates.perceptual_hashes(block)[:, 0]
             columns["perceptual_hash"] += [
-                f"{value:016x}" if seen.thumbnail is not None else ""
+                f"{value:016x}" if seen.views is not None else ""
                 for value, seen in zip(hashes.tolist(), portion, strict=True)
             ]
             done += len(portion)

@@ -107,7 +107,7 @@ def _open(path: Path | None) -> Any:
     if path is None:
         return _Nothing()
     try:
-        import h5py  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra that only this data set needs
+        import h5py  # noqa: PLC0415 - an extra that only this data set needs
     except ImportError as error:
         raise MissingExtraError(
             "reading HDF5 needs h5py", where=str(path), way_out="Install it: pip install 'dermaloop[curate]'."
