@@ -20,11 +20,16 @@ FIGURES = (
     "top_label_calibration_error",
     "malignant_calibration_error",
 )
+_UNOPENED = {
+    "test": "",
+    "validation": "**An interim model.** Its recipe is not frozen, so the test split has not been opened: the figures"
+    " below are of the validation split, by which recipes are chosen, and flatter it a little.\n\n",
+}
 AT_POINT = ("sensitivity", "specificity")
 
 
 def results(folder: Path = MODELS) -> str:
-    """The section on results; says so where no bundle ships, or where the one that does was not evaluated on test.
+    """The section on results; says so where no bundle ships, or where test was not opened yet.
 
     Args:
         folder: Where the reference bundle lies.
@@ -36,10 +41,12 @@ def results(folder: Path = MODELS) -> str:
         return "No reference bundle ships with this version yet, so there is no result to state."
     bundle = bundles.open_bundle(found[0])
     evaluation = bundle.json(bundles.EVALUATION)
-    sections = [part for part in (evaluation or {}).get("sections", []) if part["split"] == "test"]
-    if not sections:
-        return f"The bundle `{bundle.identity}` ships without an evaluation on the test split, so none is stated."
-    return write(bundle.identity, evaluation, sections)
+    measured = (evaluation or {}).get("sections", [])
+    for split in ("test", "validation"):
+        sections = [part for part in measured if part["split"] == split]
+        if sections:
+            return _UNOPENED[split] + write(bundle.identity, evaluation, sections)
+    return f"The bundle `{bundle.identity}` ships without an evaluation, so no result is stated."
 
 
 def write(identity: str, evaluation: Mapping[str, Any], sections: list[dict[str, Any]]) -> str:
@@ -48,12 +55,12 @@ def write(identity: str, evaluation: Mapping[str, Any], sections: list[dict[str,
     Args:
         identity: Of the bundle that was measured.
         evaluation: What evaluation.json holds.
-        sections: Its sections of the test split.
+        sections: Its sections of one split.
     """
     about = evaluation["bundle"]
     point = about["default_operating_point"]
     titles = {name: metric["title"] for name, metric in evaluation["metrics"].items()}
-    header = ["Test split", *(_heading(part) for part in sections)]
+    header = [f"{sections[0]['split'].capitalize()} split", *(_heading(part) for part in sections)]
     rows = [
         ["Images (lesions or patients)", *(f"{_n(part, 'rows')} ({_n(part, 'groups')})" for part in sections)],
         ["Malignant / benign", *(f"{_n(part, 'malignant')} / {_n(part, 'benign')}" for part in sections)],
@@ -70,8 +77,8 @@ def write(identity: str, evaluation: Mapping[str, Any], sections: list[dict[str,
     left_out = evaluation.get("leave_one_source_out") or []
     if left_out:
         text.append(
-            "What happens at a clinic that was not in training: the same recipe without the source, measured on it"
-            " (the better guess of what to expect elsewhere)."
+            "What happens at a clinic that was not in training: the recipe run without the source, measured on it (the"
+            " better guess of what to expect elsewhere; how long that run was is in [experiments](EXPERIMENTS.md))."
         )
         text.append(_left_out(left_out, titles))
     return "\n\n".join(text)

@@ -69,6 +69,15 @@ def test_the_table_states_the_bundles_figures(tmp_path, evaluation):
     assert bundles.open_bundle(path).identity in text
 
 
+def test_without_test_figures_those_of_validation_are_named_as_such(tmp_path, evaluation):
+    path = toy_bundle(tmp_path, packed=True)
+    evaluation["sections"] = [{**part, "split": "validation"} for part in evaluation["sections"][:2]]
+    bundles.update_parts(path, {bundles.EVALUATION: bundles.json_part(evaluation)})
+    text = results.results(tmp_path)
+    assert "the test split has not been opened" in text
+    assert "| Validation split | ham10000 | small |" in text
+
+
 def test_the_readme_holds_the_section():
     """That it is current is checked with all other generated parts, in tests/docs."""
     text = (ROOT / "README.md").read_text()
