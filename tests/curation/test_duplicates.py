@@ -116,7 +116,9 @@ def close(one, other):
     return int((one ^ other).bit_count())
 
 
-def test_candidates_agree_with_comparing_all_pairs():
+@pytest.mark.parametrize(("many", "certain", "most"), [(1 << 16, 11, 14), (100, 5, 10)])
+def test_candidates_agree_with_comparing_all_pairs(monkeypatch, many, certain, most):
+    monkeypatch.setattr(duplicates, "_MANY", many)
     rng = np.random.default_rng(0)
     base = rng.integers(0, 1 << 63, 60, np.uint64)
     flips = [sum(1 << int(bit) for bit in rng.choice(64, count, replace=False)) for count in rng.integers(0, 18, 240)]
@@ -125,9 +127,9 @@ def test_candidates_agree_with_comparing_all_pairs():
     found = {(i, j) for block in duplicates.candidates(hashes) for i, j, turn in block.tolist() if turn == 0}
     values = [int(value) for value in hashes[:, 0]]
     every = {(i, j): close(values[i], values[j]) for i in range(300) for j in range(i + 1, 300)}
-    sure = {pair for pair, distance in every.items() if distance <= 11}
-    allowed = {pair for pair, distance in every.items() if distance <= duplicates.MAX_DISTANCE}
-    assert len(sure) > 150
+    sure = {pair for pair, distance in every.items() if distance <= certain}
+    allowed = {pair for pair, distance in every.items() if distance <= most}
+    assert len(sure) > 60
     assert sure <= found <= allowed
 
 

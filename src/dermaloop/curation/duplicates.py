@@ -32,8 +32,9 @@ SAME_UPRIGHT = 0.60
 collection, all upright ones showed one lesion; below 0.5 nearly none did."""
 SAME_TURNED = 0.75
 """The same for turned or mirrored pairs: seven more chances to agree by accident, so the bar is higher."""
-MAX_DISTANCE = 14
-"""Most differing bits of a candidate pair."""
+MAX_DISTANCE, MAX_DISTANCE_OF_MANY = 14, 10
+"""Most differing bits of a candidate pair, up to `_MANY` pictures and beyond."""
+_MANY = 1 << 16
 MIN_OVERALL = 0.90
 """Least plain correlation of the two thumbnails at 16 x 16 before the finer check is worth its time."""
 _MIN_COARSE = 0.40
@@ -124,9 +125,11 @@ def turned(picture: NDArray[_Number], orientation: int) -> NDArray[_Number]:
 def candidates(hashes: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
     """Pairs of rows whose hashes differ in few bits, in any orientation.
 
-    Each stretch of the hash (four of 16 bits; three of 21 once there are many rows, so that buckets stay small) is
-    looked up with up to two bits changed; of turned pictures, which are copies rather than second shots, with one. So
-    every upright pair with up to 11 (8) differing bits is found, every turned one with up to 7 (5), and most with more.
+    Up to `_MANY` rows, each of four stretches of 16 bits is looked up with up to two bits changed; of turned pictures,
+    which are copies rather than second shots, with one. So every upright pair with up to 11 differing bits is found,
+    every turned one with up to 7, and most with more. With more rows there are three stretches of 21 bits, one changed,
+    and at most `MAX_DISTANCE_OF_MANY` bits differ: buckets and pairs stay few, copies are found (up to 5 bits for
+    certain, most with more), second shots less often.
 
     Args:
         hashes: uint64 (N, 8), as `perceptual_hashes` returns them.
@@ -135,7 +138,8 @@ def candidates(hashes: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
         int64 (M, 3) rows of (i, j, orientation of j against i), i < j; a pair may come more than once.
     """
     rows = len(hashes)
-    width, bands = (16, 4) if rows < 1 << 16 else (21, 3)
+    many = rows > _MANY
+    width, bands, most = (21, 3, MAX_DISTANCE_OF_MANY) if many else (16, 4, MAX_DISTANCE)
     bits = [1 << bit for bit in range(width)]
     one_change = [0, *bits]
     two_changes = [*one_change, *(one | other for k, one in enumerate(bits) for other in bits[:k])]
@@ -149,7 +153,7 @@ def candidates(hashes: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
         for orientation in range(8):
             asked = hashes[:, orientation]
             asked_key = ((asked >> shift) & low).astype(np.int64)
-            for change in one_change if orientation else two_changes:
+            for change in one_change if orientation or many else two_changes:
                 begin = starts[asked_key ^ change]
                 count = starts[(asked_key ^ change) + 1] - begin
                 for part in _parts(count):
@@ -158,7 +162,7 @@ def candidates(hashes: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
                     first = order[np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n) + np.repeat(b, n)]
                     near = (first < second) if orientation in _SELF_INVERSE else (first != second)
                     first, second = first[near], second[near]
-                    near = np.bitwise_count(base[first] ^ asked[second]) <= MAX_DISTANCE
+                    near = np.bitwise_count(base[first] ^ asked[second]) <= most
                     if near.any():
                         yield _ordered(first[near], second[near], orientation)
 
