@@ -21,7 +21,7 @@ import numpy as np
 
 from dermaloop.core.manifest import ManifestRow, from_rows
 from dermaloop.core.synthetic import draw_lesion
-from dermaloop.curation import duplicates
+from dermaloop.curation import buckets, duplicates
 from dermaloop.curation.examine import examine
 from dermaloop.curation.sources.reading import files_below, is_image
 
@@ -39,7 +39,7 @@ def all_pairs(hashes: np.ndarray) -> int:
     for start in range(0, len(hashes), 256):
         for orientation in range(8):
             distance = np.bitwise_count(hashes[start : start + 256, orientation, None] ^ hashes[None, :, 0])
-            near += int((distance <= duplicates.MAX_DISTANCE).sum())
+            near += int((distance <= buckets.MAX_DISTANCE).sum())
     return near
 
 
@@ -72,8 +72,8 @@ def main() -> None:
         print(f"{'pictures':>10} {'buckets':>9} {'all pairs':>10} {'ratio':>6} {'with the check':>15}")
         for share in (4, 2, 1):
             mine = np.asarray(views[: len(table) // share, 0])
-            hashes = duplicates.perceptual_hashes(mine)
-            ours = seconds(lambda hashes=hashes: list(duplicates.candidates(hashes)))
+            hashes = buckets.perceptual_hashes(mine)
+            ours = seconds(lambda hashes=hashes: list(buckets.candidates(hashes)))
             plain = seconds(lambda hashes=hashes: all_pairs(hashes))
             whole = seconds(lambda mine=mine: duplicates.find(mine))
             print(f"{len(mine):>10} {ours:>7.2f} s {plain:>8.2f} s {plain / ours:>6.2f} {whole:>13.2f} s")

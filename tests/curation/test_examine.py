@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from dermaloop.core import quality
-from dermaloop.curation import duplicates, examine
+from dermaloop.curation import buckets, examine
 from support.datasets import picture
 from support.rows import manifest, row
 
@@ -33,7 +33,7 @@ def test_everything_is_taken_from_one_look(pictures, tmp_path):
     expected = quality.measure(Image.open(pictures.image_path(0)).convert("RGB"))
     assert {name: getattr(first, f"quality_{name}") for name in quality.MEASURES} == pytest.approx(expected, abs=0.02)
     assert views.shape == (8, 2, 64, 64)
-    assert first.perceptual_hash == f"{int(duplicates.perceptual_hashes(views[:1, 0])[0, 0]):016x}"
+    assert first.perceptual_hash == f"{int(buckets.perceptual_hashes(views[:1, 0])[0, 0]):016x}"
     assert (table.row(1).width_px, table.row(1).height_px) == (400, 400)  # as stored, although decoded smaller
 
 

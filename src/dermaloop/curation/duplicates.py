@@ -1,9 +1,8 @@
 """Near-duplicates: the same picture resized, recompressed, slightly shifted, turned or mirrored, or shot again at once.
 
-Two steps. A 64-bit perceptual hash (signs of low-frequency DCT coefficients) finds candidates in buckets, not by
-comparing all pairs: two hashes that differ little agree almost everywhere in some stretch of bits. Dermoscopic pictures
-look alike (a dark blob on skin, often in the same round field), so a second check confirms each candidate on fine
-structure: the correlation of locally normalised grey values inside the lit field, at the best small shift.
+Two steps. A perceptual hash finds candidates in buckets, not by comparing all pairs (see `buckets`). Dermoscopic
+pictures look alike (a dark blob on skin, often in the same round field), so a second check confirms each candidate on
+fine structure: the correlation of locally normalised grey values inside the lit field, at the best small shift.
 
 Refuses to know diagnoses. The trade-off: a lesion photographed anew at another angle or zoom is not found; only
 lesion and patient ids can tell that.
@@ -14,33 +13,26 @@ Thresholds were set by looking at the pairs found among 21,000 real pictures: se
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from dermaloop.core.preprocess import Preprocess, network_input
+from dermaloop.curation.buckets import SIDE_PX, Grey, candidates, perceptual_hashes, turned
 from dermaloop.curation.sets import Sets
 
-SIDE_PX = 64
-"""Side of the grey thumbnails that everything here works on."""
 SAME_UPRIGHT = 0.60
-"""Least similarity of a confirmed pair. Of 76 pairs above it across HAM10000, ISIC 2017, PAD-UFES-20 and a mixed
-collection, all upright ones showed one lesion; below 0.5 nearly none did."""
+"""Least similarity of a confirmed pair. Set by eye: among 21,033 pictures (HAM10000, ISIC 2017, PAD-UFES-20 and a mixed
+collection) 312 pairs were found; 184 are one lesion by its id, and of the other 128 at least 127 look like one. Below
+0.5 nearly all pairs are different lesions."""
 SAME_TURNED = 0.75
 """The same for turned or mirrored pairs: seven more chances to agree by accident, so the bar is higher."""
-MAX_DISTANCE, MAX_DISTANCE_OF_MANY = 14, 10
-"""Most differing bits of a candidate pair, up to `_MANY` pictures and beyond."""
-_MANY = 1 << 16
 MIN_OVERALL = 0.90
 """Least plain correlation of the two thumbnails at 16 x 16 before the finer check is worth its time."""
 _MIN_COARSE = 0.40
 """Least correlation of coarse structure before the check at full size."""
-_SELF_INVERSE = frozenset({0, 1, 2, 3, 4, 7})
-"""Mirrorings and the half turn undo themselves; the quarter turns (5, 6) undo each other."""
 _SHIFTS_PX = 3
 _LEAST_LIT, _FULLY_LIT = 0.08, 0.15
 """Share of the thumbnail that must be lit in both pictures; below the second, agreement counts `_SMALL_FIELD` less,
@@ -49,10 +41,6 @@ _SMALL_FIELD = 0.1
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 FLAT = 2.0
 """Standard deviation in grey levels below which a thumbnail shows nothing that could be compared."""
-_CHUNK = 1 << 20
-
-Grey = NDArray[np.uint8]
-_Number = TypeVar("_Number", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,106 +75,6 @@ def views(image: Image.Image, *, pixel_aspect: float = 1.0) -> Grey:
 def _grey(rgb: NDArray[np.uint8]) -> Grey:
     grey: Grey = np.rint(rgb.astype(np.float32) @ _LUMA).astype(np.uint8)
     return grey
-
-
-def perceptual_hashes(thumbnails: Grey) -> NDArray[np.uint64]:
-    """The 64-bit DCT hashes of uint8 (N, 64, 64) in all eight orientations.
-
-    Returns:
-        uint64 (N, 8); column 0 is the picture as it is. Turning a picture only changes signs and order of its DCT
-        coefficients, so seven more hashes cost next to nothing.
-
-    Source: Zauner 2010, "Implementation and benchmarking of perceptual image hash functions" (DCT hash).
-    """
-    side = SIDE_PX // 2
-    small = thumbnails.reshape(-1, side, 2, side, 2).mean((2, 4), dtype=np.float32)  # (N, 32, 32)
-    step = np.arange(side)
-    basis = np.cos(np.pi * (2 * step[None] + 1) * step[:8, None] / (2 * side)).astype(np.float32)  # (8, 32)
-    coefficients = basis @ small @ basis.T  # (N, 8, 8)
-    sign = (-1.0) ** np.arange(8, dtype=np.float32)
-    columns = []
-    for orientation in range(8):
-        turned = coefficients.transpose(0, 2, 1) if orientation & 4 else coefficients
-        turned = turned * sign[:, None] if orientation & 2 else turned
-        turned = turned * sign if orientation & 1 else turned
-        flat = turned.reshape(-1, 64)
-        bits = flat > np.median(flat[:, 1:], axis=1, keepdims=True)
-        columns.append(np.packbits(bits, axis=1).view(">u8").astype(np.uint64)[:, 0])
-    return np.stack(columns, axis=1)
-
-
-def turned(picture: NDArray[_Number], orientation: int) -> NDArray[_Number]:
-    """The last two axes of (..., S, S) turned as `Pair.orientation` says."""
-    picture = np.swapaxes(picture, -1, -2) if orientation & 4 else picture
-    picture = picture[..., ::-1, :] if orientation & 2 else picture
-    return picture[..., ::-1] if orientation & 1 else picture
-
-
-def candidates(hashes: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
-    """Pairs of rows whose hashes differ in few bits, in any orientation.
-
-    Up to `_MANY` rows, each of four stretches of 16 bits is looked up with up to two bits changed; of turned pictures,
-    which are copies rather than second shots, with one. So every upright pair with up to 11 differing bits is found,
-    every turned one with up to 7, and most with more. With more rows there are three stretches of 21 bits, one changed,
-    and at most `MAX_DISTANCE_OF_MANY` bits differ: buckets and pairs stay few, copies are found (up to 5 bits for
-    certain, most with more), second shots less often.
-
-    Args:
-        hashes: uint64 (N, 8), as `perceptual_hashes` returns them.
-
-    Yields:
-        int64 (M, 3) rows of (i, j, orientation of j against i), i < j; a pair may come more than once.
-    """
-    rows = len(hashes)
-    many = rows > _MANY
-    width, bands, most = (21, 3, MAX_DISTANCE_OF_MANY) if many else (16, 4, MAX_DISTANCE)
-    bits = [1 << bit for bit in range(width)]
-    one_change = [0, *bits]
-    two_changes = [*one_change, *(one | other for k, one in enumerate(bits) for other in bits[:k])]
-    base = np.ascontiguousarray(hashes[:, 0])
-    for band in range(bands):
-        shift, low = np.uint64(band * width), np.uint64((1 << width) - 1)
-        key = ((base >> shift) & low).astype(np.int64)
-        order = np.argsort(key, kind="stable")
-        starts = np.zeros((1 << width) + 1, np.int64)
-        np.cumsum(np.bincount(key, minlength=1 << width), out=starts[1:])
-        for orientation in range(8):
-            asked = hashes[:, orientation]
-            asked_key = ((asked >> shift) & low).astype(np.int64)
-            for change in one_change if orientation or many else two_changes:
-                begin = starts[asked_key ^ change]
-                count = starts[(asked_key ^ change) + 1] - begin
-                for part in _parts(count):
-                    n, b = count[part], begin[part]
-                    second = np.repeat(np.arange(part.start, part.stop), n)
-                    first = order[np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n) + np.repeat(b, n)]
-                    near = (first < second) if orientation in _SELF_INVERSE else (first != second)
-                    first, second = first[near], second[near]
-                    near = np.bitwise_count(base[first] ^ asked[second]) <= most
-                    if near.any():
-                        yield _ordered(first[near], second[near], orientation)
-
-
-def _parts(count: NDArray[np.int64]) -> Iterator[slice]:
-    """Stretches of rows with about `_CHUNK` hits each, so that memory stays bounded."""
-    if count.sum() <= _CHUNK:
-        yield slice(0, len(count))
-        return
-    total = np.cumsum(count)
-    start = 0
-    while start < len(count):
-        done = total[start - 1] if start else 0
-        stop = max(start + 1, int(np.searchsorted(total, done + _CHUNK, side="right")))
-        if total[stop - 1] > done:
-            yield slice(start, stop)
-        start = stop
-
-
-def _ordered(first: NDArray[np.int64], second: NDArray[np.int64], orientation: int) -> NDArray[np.int64]:
-    swapped = first > second
-    inverse = orientation if orientation in _SELF_INVERSE else 11 - orientation  # 5 <-> 6
-    how = np.where(swapped, inverse, orientation)
-    return np.stack([np.minimum(first, second), np.maximum(first, second), how], axis=1)
 
 
 def find_in_views(thumbnails: Grey) -> list[Pair]:

@@ -25,7 +25,7 @@ from dermaloop.core import quality
 from dermaloop.core.errors import ImageError
 from dermaloop.core.image import decode, read_bytes
 from dermaloop.core.manifest import Manifest
-from dermaloop.curation import duplicates
+from dermaloop.curation import buckets, duplicates
 from dermaloop.curation.progress import Step, silent
 
 BLANK = "blank"
@@ -89,7 +89,7 @@ def examine(
         scratch / "thumbnails.npy",
         mode="w+",
         dtype=np.uint8,
-        shape=(max(total, 1), 2, duplicates.SIDE_PX, duplicates.SIDE_PX),
+        shape=(max(total, 1), 2, buckets.SIDE_PX, buckets.SIDE_PX),
     )[:total]
     names = [name for name in manifest.table.column_names if name.startswith("quality_")]
     columns: dict[str, list[Any]] = {
@@ -107,7 +107,7 @@ def examine(
                     thumbnails[done + offset] = seen.views
                 _append(columns, seen, reasons[done + offset], limits or {})
             block = np.asarray(thumbnails[done : done + len(portion), 0])
-            hashes = duplicates.perceptual_hashes(block)[:, 0]
+            hashes = buckets.perceptual_hashes(block)[:, 0]
             columns["perceptual_hash"] += [
                 f"{value:016x}" if seen.views is not None else ""
                 for value, seen in zip(hashes.tolist(), portion, strict=True)

@@ -10,8 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import os
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from PIL import Image
 
 from dermaloop import __version__
 from dermaloop.core.errors import ImageError, OutputError
+from dermaloop.core.files import replacing
 from dermaloop.core.image import decode, read_bytes
 from dermaloop.core.manifest import Manifest, Split
 from dermaloop.core.manifest_rules import RULES, check
@@ -97,14 +96,8 @@ def write_report(manifest: Manifest, out: Path) -> None:
     )
     page = environment.get_template("report.html.j2").render(contents(manifest))
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(page)
-            Path(temporary).replace(out)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        with replacing(out) as temporary:
+            temporary.write_text(page, encoding="utf-8")
     except OSError as error:
         raise OutputError(
             f"the report cannot be written ({error.strerror})",

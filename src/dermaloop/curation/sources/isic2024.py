@@ -8,8 +8,6 @@ Source: Kurtansky et al. 2024, Sci Data 11:884, doi:10.1038/s41597-024-03743-w.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -127,10 +125,9 @@ def _unpack(store: Mapping[str, Any], image_id: str, folder: Path) -> Path:
     try:
         if not path.is_file() or path.stat().st_size != len(content):
             folder.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=folder, prefix=".")
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-            Path(temporary).replace(path)
+            temporary = path.with_suffix(".part")  # no sync per picture: a short one has another size next time
+            temporary.write_bytes(content)
+            temporary.replace(path)
     except OSError as error:
         raise OutputError(
             f"the picture cannot be written ({error.strerror})",
