@@ -107,3 +107,10 @@ def test_without_errors_nothing_is_ambiguous():
     probability = np.concatenate([np.full(30, 0.9), np.full(30, 0.1)])
     band = operating_point.ambiguous_band(probability, np.arange(60) < 30, threshold=0.5)
     assert band.share == 0
+
+
+def test_a_model_that_refers_every_benign_picture_still_gets_a_band():
+    """All benign cases are errors then, and the order statistic lies beyond the last of them."""
+    probability = np.array([0.4] * 24 + [0.5] * 24)
+    band = operating_point.ambiguous_band(probability, np.arange(48) < 24, threshold=0.2, largest_share=0.0)
+    assert band.low == band.high == 0.2

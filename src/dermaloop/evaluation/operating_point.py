@@ -164,6 +164,7 @@ def _order_statistic(outermost_first: NDArray[np.float64], alpha: float, error_r
     if error_rate == 0:
         return float(outermost_first[-1])
     rank = int(np.floor(alpha * error_rate * (len(outermost_first) + 1) + 1e-9))
+    rank = min(rank, len(outermost_first))  # where every case is an error
     return float(outermost_first[rank - 1]) if rank >= 1 else default
 
 

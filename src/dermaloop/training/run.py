@@ -83,6 +83,7 @@ def train(
         OutputError: The run folder or the cache cannot be written.
     """
     out = Path(out).absolute()
+    code = code_identity()  # of what is running, whatever becomes of the files meanwhile
     rows = _rows(recipe, manifest)
     identity = {"recipe_sha256": recipe.identity(), "rows_sha256": dataset.rows_identity(rows)}
     _claim(out, recipe, identity)
@@ -102,7 +103,7 @@ def train(
     trainer, seconds = fit.fit(module, training, weights, validation, out, show_progress=show_progress)
     if not trainer.is_global_zero:
         return None
-    facts = {**identity, "last_session_s": round(seconds, 1)}
+    facts = {**identity, "code_sha256": code, "last_session_s": round(seconds, 1)}
     return _finish(module, trainer, validation, rows=rows, out=out, facts=facts)
 
 
@@ -218,7 +219,6 @@ def _finish(
     sources, counts = np.unique(rows.where(split=Split.TRAIN).column("source"), return_counts=True)
     facts = {
         **facts,
-        "code_sha256": code_identity(),
         "steps": trainer.global_step,
         "precision": str(trainer.precision),
         "training_images": dict(zip(sources.tolist(), counts.tolist(), strict=True)),
