@@ -82,11 +82,18 @@ def test_the_same_picture_with_two_diagnoses_stops_the_build(data):
     assert caught.value.rule == "same_picture_two_diagnoses"
     assert "two/b0 is 'BCC' and three/c1 is 'NV'" in str(caught.value)
     assert not (data / "m.parquet").exists()
-    resolved = recipe("one", "two", "three", exclusions=[{"source": "three", "image_id": "c1", "reason": "wrong"}])
-    built = run(resolved, data, data / "m.parquet")
-    assert built.manifest.column("reject_reason")[-1] == building.EXCLUDED_BY_RECIPE
-    assert built.manifest.column("split")[-1] == "excluded"
-    assert check(built.manifest, files=True) == []
+
+
+@pytest.mark.parametrize("wrong", ["two/b0", "three/c1"])
+def test_excluding_either_row_resolves_it(data, wrong):
+    clinic(data, "three", [("c1", "NV", 50)])
+    source, image_id = wrong.split("/")
+    plan = recipe("one", "two", "three", exclusions=[{"source": source, "image_id": image_id, "reason": "wrong"}])
+    table = run(plan, data, data / "m.parquet").manifest
+    keys = zip(table.column("source"), table.column("image_id"), table.column("reject_reason"), strict=True)
+    assert [f"{name}/{image}" for name, image, reason in keys if reason == building.EXCLUDED_BY_RECIPE] == [wrong]
+    assert Counter(table.column("split"))["excluded"] == 1
+    assert check(table, files=True) == []
 
 
 def test_a_recompressed_copy_with_another_diagnosis_stops_it_too(data):

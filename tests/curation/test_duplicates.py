@@ -66,6 +66,17 @@ def test_a_changed_copy_is_found_among_others(others, change, seed):
     assert [(pair.first, pair.second) for pair in found] == [(40, 41)]
 
 
+@pytest.mark.parametrize(("right", "down"), [(7, 0), (0, 7), (-6, 6)])
+def test_the_second_check_forgives_a_small_shift(right, down):
+    wide = draw_lesion(11, size_px=180)
+    one = wide.crop((10, 10, 170, 170))
+    other = wide.crop((10 + right, 10 + down, 170 + right, 170 + down))
+    pictures = thumbnails(one, other, draw_lesion(12, size_px=160))
+    shifted, stranger = duplicates.similarity(pictures, np.array([[0, 1, 0], [0, 2, 0]])).tolist()
+    assert shifted > 0.8
+    assert stranger < 0.5
+
+
 def test_different_lesions_are_not_duplicates(others):
     assert duplicates.find(thumbnails(*others)) == []
 

@@ -18,8 +18,6 @@ SIDE_PX = 64
 MAX_DISTANCE, MAX_DISTANCE_OF_MANY = 14, 10
 """Most differing bits of a candidate pair, up to `_MANY` pictures and beyond."""
 _MANY = 1 << 16
-_SELF_INVERSE = frozenset({0, 1, 2, 3, 4, 7})
-"""Mirrorings and the half turn undo themselves; the quarter turns (5, 6) undo each other."""
 _CHUNK = 1 << 20
 """Hits looked at together."""
 
@@ -98,11 +96,12 @@ def candidates(hashes: NDArray[np.uint64]) -> Iterator[NDArray[np.int64]]:
                     n, b = count[part], begin[part]
                     second = np.repeat(np.arange(part.start, part.stop), n)
                     first = order[np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n) + np.repeat(b, n)]
-                    near = (first < second) if orientation in _SELF_INVERSE else (first != second)
+                    near = first < second
                     first, second = first[near], second[near]
                     near = np.bitwise_count(base[first] ^ asked[second]) <= most
                     if near.any():
-                        yield _ordered(first[near], second[near], orientation)
+                        turn = np.full(int(near.sum()), orientation)
+                        yield np.stack([first[near], second[near], turn], axis=1)
 
 
 def _parts(count: NDArray[np.int64]) -> Iterator[slice]:
@@ -118,10 +117,3 @@ def _parts(count: NDArray[np.int64]) -> Iterator[slice]:
         if total[stop - 1] > done:
             yield slice(start, stop)
         start = stop
-
-
-def _ordered(first: NDArray[np.int64], second: NDArray[np.int64], orientation: int) -> NDArray[np.int64]:
-    swapped = first > second
-    inverse = orientation if orientation in _SELF_INVERSE else 11 - orientation  # 5 <-> 6
-    how = np.where(swapped, inverse, orientation)
-    return np.stack([np.minimum(first, second), np.maximum(first, second), how], axis=1)
