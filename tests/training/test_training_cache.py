@@ -157,6 +157,15 @@ def test_a_full_disk_is_an_error_in_words_and_leaves_nothing(manifest, tmp_path)
     assert left(tmp_path / "cache") == []
 
 
+def test_the_space_is_taken_before_the_first_picture_is_written(tmp_path):
+    """Else a disk that fills up meanwhile ends the process by a bus error, without a word."""
+    path = tmp_path / "cache.tmp"
+    caches._reserve(path, 1_000_000)
+    assert path.stat().st_blocks * 512 >= 1_000_000
+    caches._array_file(path, (10, 100, 100, 3)).flush()
+    assert path.stat().st_blocks * 512 >= 1_000_000
+
+
 def test_where_space_cannot_be_reserved_the_free_space_is_asked(manifest, tmp_path, monkeypatch):
     monkeypatch.delattr(caches.os, "posix_fallocate", raising=False)
     np.testing.assert_array_equal(open_cache(manifest, tmp_path / "cache", PX).pictures, expected(manifest))
