@@ -28,10 +28,10 @@ class _Part(BaseModel):
 class Ratios(_Part):
     """Shares of the images of each stratum; they sum to 1."""
 
-    train: float = Field(default=0.70, ge=0, le=1)
-    validation: float = Field(default=0.08, ge=0, le=1)
-    calibration: float = Field(default=0.07, ge=0, le=1)
-    test: float = Field(default=0.15, ge=0, le=1)
+    train: float = Field(default=0.70, ge=0, le=1, description="Share to train on.")
+    validation: float = Field(default=0.08, ge=0, le=1, description="Share to choose the model by.")
+    calibration: float = Field(default=0.07, ge=0, le=1, description="Share to fit temperature and thresholds on.")
+    test: float = Field(default=0.15, ge=0, le=1, description="Share to measure on, never to tune on.")
 
     @model_validator(mode="after")
     def _sum(self) -> Ratios:
@@ -56,14 +56,22 @@ class SourceRecipe(_Part):
     importer: str = Field(default="", description="Name in the registry; the source's own name if empty.")
     folder: str = Field(default="", description="Below the data folder; the source's own name if empty.")
     use: Use = Field(default="split", description="split: by the ratios; train: only for training; external: held out.")
-    licence: str = ""
-    pixel_aspect: float | None = Field(default=None, gt=0)
-    pixel_aspect_by_label: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
-    image_type: ImageType | None = None
-    confirmation: Confirmation = Confirmation.UNKNOWN
-    image_column: str = "image"
-    label_column: str = "label"
-    labels: dict[str, tuple[Diagnosis, ...]] = Field(default_factory=dict)
+    licence: str = Field(default="", description="Put into the rows instead of the importer's own.")
+    pixel_aspect: float | None = Field(
+        default=None, gt=0, description="Width of a stored pixel over its height: 1.333 undoes a squash from 4:3."
+    )
+    pixel_aspect_by_label: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="The same by label, where labels come from differently made pictures."
+    )
+    image_type: ImageType | None = Field(default=None, description="dermoscopic or clinical; else the importer's own.")
+    confirmation: Confirmation = Field(
+        default=Confirmation.UNKNOWN, description="How diagnoses were confirmed, for the importers labels and folders."
+    )
+    image_column: str = Field(default="image", description="For labels: the column that names the picture.")
+    label_column: str = Field(default="label", description="For labels: the column with the diagnosis.")
+    labels: dict[str, tuple[Diagnosis, ...]] = Field(
+        default_factory=dict, description="For labels and folders: diagnosis codes that each word leaves possible."
+    )
 
     def settings(self, name: str) -> Settings:
         """What the importer is told."""
@@ -83,9 +91,9 @@ class SourceRecipe(_Part):
 class Exclusion(_Part):
     """One image left out by hand, and why."""
 
-    source: str
-    image_id: str
-    reason: str = Field(min_length=3)
+    source: str = Field(description="Its source.")
+    image_id: str = Field(description="The image left out.")
+    reason: str = Field(min_length=3, description="Why, for whoever reads the recipe later.")
 
 
 class Recipe(_Part):
