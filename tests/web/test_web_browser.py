@@ -260,6 +260,7 @@ def test_everything_can_be_done_by_keyboard(open_page, lesion_file):
     expect(page.locator("#files")).to_be_focused()
     outline = page.locator(".choice.primary label").evaluate("label => getComputedStyle(label).outlineStyle")
     assert outline == "solid"
+    page.wait_for_timeout(500)  # Chromium ignores a key that would open a chooser while the page is still settling
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
     chooser.value.set_files(str(lesion_file))
