@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from dermaloop.core.errors import RecipeError
 from dermaloop.core.taxonomy import Diagnosis
+from dermaloop.training.cpu import use_float32_where_faster
 from dermaloop.training.recipe import Network
 
 _NO_FILE = "Name its folder with --weights, or set network.start: 'hub' where there is internet, '' for random weights."
@@ -108,6 +109,7 @@ def build(recipe: Network, weights_folder: Path | None = None, *, start: bool = 
     for name in recipe.identity_blocks:
         _replace_by_identity(backbone, name)
     network = LesionNetwork(backbone, lesion_attention=recipe.lesion_attention)
+    use_float32_where_faster(network)
     # timm draws the classifier so wide that the first losses are above chance and wash out what the weights knew.
     nn.init.zeros_(classifier(network).weight)
     nn.init.zeros_(classifier(network).bias)

@@ -26,6 +26,7 @@ from dermaloop.core.errors import ManifestError, OutputError, RecipeError
 from dermaloop.core.manifest import Manifest, Split
 from dermaloop.training import dataset, fit
 from dermaloop.training.cache import open_cache
+from dermaloop.training.cpu import keep_memory
 from dermaloop.training.module import Module
 from dermaloop.training.network import LesionNetwork, build
 from dermaloop.training.recipe import Recipe, parse
@@ -92,6 +93,7 @@ def train(
     labels, splits = dataset.targets(rows), np.asarray(rows.column("split"))
     parts = {split: np.flatnonzero(splits == split) for split in (Split.TRAIN, Split.VALIDATION)}
     weights = dataset.sampling_weights(_take(labels, parts[Split.TRAIN]), recipe.data)
+    keep_memory()
     torch.manual_seed(recipe.seed)  # what no weight file gives starts from the recipe's seed
     network = build(recipe.network, weights_folder)
     with Progress(disable=not show_progress) as progress:
