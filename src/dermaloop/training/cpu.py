@@ -20,8 +20,8 @@ _NEVER, _NONE = -1, 0
 def keep_memory() -> bool:
     """Tells the C library to keep freed memory for the next step; True where it does.
 
-    glibc maps each large tensor anew and gives it back when it is freed, so that the kernel clears the same gigabytes in
-    every step: half of the time of a step in float16 formats. Kept memory is free within the process, not to others.
+    glibc maps each large tensor anew and gives it back when it is freed, so that the kernel clears the same gigabytes
+    in every step: about half of a step's time in bfloat16. Kept memory is free to this process, not to others.
 
     Source: mallopt(3), M_MMAP_MAX and M_TRIM_THRESHOLD.
     """
