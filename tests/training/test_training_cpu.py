@@ -66,19 +66,17 @@ from dermaloop.training.cpu import keep_memory
 import torch
 if sys.argv[1] == "keep":
     assert keep_memory()
-for _ in range(5):
+for _ in range(20):
     torch.ones(64 * 1024 * 1024 // 4)
 faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(5):
     torch.ones(64 * 1024 * 1024 // 4)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults)
 """
-    faults = {
-        way: int(
-            subprocess.run([sys.executable, "-c", program, way], check=True, capture_output=True, text=True).stdout
-        )
-        for way in ("keep", "plain")
-    }
+    faults = {}
+    for way in ("keep", "plain"):
+        command = [sys.executable, "-c", program, way]
+        faults[way] = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
     assert faults["keep"] < faults["plain"] / 10
 
