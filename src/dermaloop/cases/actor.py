@@ -1,0 +1,34 @@
+"""Who acts on a record: what every change and every look is signed with.
+
+Owns one small record. Refuses to know how anybody proved who they are: the edges (pages, API, command line) do that
+and hand an `Actor` down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+ActorKind = Literal["account", "token", "system"]
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts.
+
+    Attributes:
+        kind: A person's account, an API token, or the program itself (command line, scheduled work).
+        id: The account's or token's id; for the system, the name of the command or job.
+        name: The name to show, as it is at the time: a log must read right after the account was renamed or removed.
+        address: Network address that the request came from; None where there is none.
+    """
+
+    kind: ActorKind
+    id: str
+    name: str
+    address: str | None = None
+
+
+def system(name: str) -> Actor:
+    """The program itself, acting as command or job `name`."""
+    return Actor("system", name, name)
