@@ -191,11 +191,11 @@ def test_a_large_jpeg_is_decoded_small_and_the_network_sees_no_difference(option
     content = big_jpeg(2400, 1800, **options)
     reduced, full = decode(content, least_side_px=224), decode(content)
     assert full.image.size == full.full_size == reduced.full_size == (2400, 1800)
-    assert 448 <= min(reduced.image.size) < 900
+    assert 224 <= min(reduced.image.size) < 448
     seen = [pixels(Image.fromarray(network_input(d.image, Preprocess(224)))) for d in (reduced, full)]
     gap = np.abs(seen[0] - seen[1])
-    assert gap.mean() < 0.6
-    assert np.percentile(gap, 99.9) <= 3
+    assert gap.mean() < 0.6  # levels of 255, on a picture with a camera's grain
+    assert np.percentile(gap, 99.9) <= 5
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "BMP"])

@@ -16,6 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -77,14 +78,14 @@ class Bundle:
     sha256: str
     """Of `bundle.json`, which holds the hashes of all else."""
 
-    @property
+    @cached_property
     def model_sha256(self) -> str:
         """Over all that decides an answer: `bundle.json` and the parts, less reports and history, which come later."""
         model = {name: digest for name, digest in self.spec.parts.items() if name not in _APPENDABLE}
         decisive = self.spec.model_copy(update={"parts": model}).model_dump(mode="json")
         return hashlib.sha256(json_part(decisive)).hexdigest()
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """`name@` and 12 hex digits of `model_sha256`: what a prediction is signed with, whatever is reported later."""
         return f"{self.spec.name}@{self.model_sha256[:12]}"

@@ -241,6 +241,8 @@ _TOO_LOW = {
     "blur": ("noisy", "The picture is mostly noise or pattern. Take it with more light, with an ordinary camera."),
     "brightness": ("underexposed", "The picture is too dark. Take it with more light."),
 }
+TEXTS: tuple[str, ...] = tuple(text for table in (_TOO_HIGH, _TOO_LOW) for _, text in table.values())
+"""Every reason in plain words, for those who translate them."""
 
 
 def problems(measures: Mapping[str, float], limits: Limits) -> list[Reason]:
