@@ -38,7 +38,7 @@ def serve(
 ) -> None:
     """Serve the web page and the API to this computer, until Ctrl-C.
 
-    Further settings are read from the environment: DERMALOOP_MAX_FILE_BYTES and others, see docs/serving.md.
+    Further settings are read from the environment: DERMALOOP_MAX_FILE_BYTES and others, see docs/web.md.
     """
     from dermaloop.core.bundle import open_bundle
     from dermaloop.inference.classifier import Classifier
