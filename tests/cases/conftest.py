@@ -1,0 +1,78 @@
+"""Databases and stores for the tests of the records: every test that asks for `database` runs on SQLite and PostgreSQL.
+
+The server is the system's, started once and ended with the tests; where there is none, its half says that it was
+skipped.
+"""
+
+import itertools
+
+import pytest
+import sqlalchemy as sa
+
+from dermaloop.cases.actor import Actor
+from dermaloop.cases.anchor import Anchor
+from dermaloop.cases.database import open_database, upgrade
+from support.postgres import find_binaries, serving
+
+KEY = b"a key that only the tests know.."
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """Address of a running PostgreSQL server, with a `{name}` where the database's name goes."""
+    binaries = find_binaries()
+    if binaries is None:
+        pytest.skip("no PostgreSQL server is installed here (Debian: apt-get install postgresql)")
+    with serving(binaries) as address:
+        template = open_database(address.format(name="postgres"), KEY)
+        with template.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(sa.text("CREATE DATABASE migrated"))
+        template.close()
+        migrated = open_database(address.format(name="migrated"), KEY)
+        upgrade(migrated)
+        migrated.close()
+        yield address
+
+
+@pytest.fixture
+def new_postgres(postgres):
+    """Makes a fresh database on the server, with all tables unless `empty`; gives its address."""
+
+    def make(*, empty=False):
+        name = f"test_{next(_NUMBERS)}"
+        admin = sa.create_engine(postgres.format(name="postgres"), isolation_level="AUTOCOMMIT")
+        with admin.connect() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name}" + ("" if empty else " TEMPLATE migrated")))
+        admin.dispose()
+        return postgres.format(name=name)
+
+    return make
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request, tmp_path):
+    """Address of a database with no tables yet."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'records.sqlite3'}"
+    return request.getfixturevalue("new_postgres")(empty=True)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request, tmp_path):
+    """An open database with all tables, once of each kind."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'records.sqlite3'}"
+    else:
+        url = request.getfixturevalue("new_postgres")()
+    opened = open_database(url, KEY, Anchor(tmp_path / "audit.anchor"))
+    if request.param == "sqlite":
+        upgrade(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def actor():
+    """A clinician who is signed in."""
+    return Actor("account", "11111111-1111-4111-8111-111111111111", "Dr. Ada Example", "127.0.0.1")
