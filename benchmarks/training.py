@@ -3,7 +3,8 @@
 The plain loop is what one writes first: a DataLoader that decodes each JPEG with Pillow and changes it with
 torchvision's transforms, fp32, NCHW. Ours is Lightning with the pre-decoded cache, changes by the batch, bf16 where the
 processor has it, channels last, clipping and averaged weights. Rounds of both alternate in one run, so that whatever
-else the machine does meets both; the ratio is taken within each pair of rounds.
+else the machine does meets both; the ratio is taken within each pair of rounds. Each has a process of its own, since
+ours tells the C library how to keep memory.
 
     python benchmarks/training.py --threads 1 --images DATA/ham10000/images
 
@@ -23,6 +24,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +43,7 @@ from dermaloop.core.synthetic import draw_lesion
 from dermaloop.core.taxonomy import Diagnosis
 from dermaloop.training import dataset, fit, recipe
 from dermaloop.training.cache import open_cache
+from dermaloop.training.cpu import keep_memory
 from dermaloop.training.module import Module
 from dermaloop.training.network import build
 
@@ -83,10 +87,10 @@ class Files(Dataset[tuple[torch.Tensor, int]]):
 class Plain:
     """The plain loop, kept between rounds; its loader ends with each round, so that it disturbs no other."""
 
-    def __init__(self, manifest: Manifest, size_px: int, batch: int, workers: int) -> None:
+    def __init__(self, paths: list[Path], size_px: int, batch: int, workers: int) -> None:
         """Builds network and optimiser."""
-        labels = [CLASSES.index(Diagnosis(code)) for code in manifest.column("diagnosis")]
-        self.files, self.batch, self.workers = Files(manifest.image_paths(), labels, size_px), batch, workers
+        labels = [index % len(CLASSES) for index in range(len(paths))]
+        self.files, self.batch, self.workers = Files(paths, labels, size_px), batch, workers
         self.network = timm.create_model(NETWORK, num_classes=len(CLASSES)).train()
         self.optimiser = torch.optim.AdamW(self.network.parameters(), 1e-3)
 
@@ -103,6 +107,16 @@ class Plain:
             loss.backward()
             self.optimiser.step()
         return steps * self.batch / (time.perf_counter() - begun)
+
+
+def _serve_plain(line: Connection, threads: int, paths: list[Path], size_px: int, batch: int) -> None:
+    """The plain loop's process: a number of steps comes in, pictures per second go out; None ends it."""
+    with warnings.catch_warnings(), _cores(threads):
+        warnings.simplefilter("ignore")
+        torch.manual_seed(1)
+        plain = Plain(paths, size_px, batch, threads if threads > 1 else 0)
+        while (steps := line.recv()) is not None:
+            line.send(plain.round(steps))
 
 
 def _endless(loader: DataLoader[Any]) -> Iterator[Any]:
@@ -250,12 +264,21 @@ def main() -> None:
             }
         )
         lightning.seed_everything(1, verbose=False)
+        context = get_context("spawn")
+        line, far_end = context.Pipe()
+        files = manifest.image_paths()
+        arguments = (far_end, chosen.threads, files, chosen.size, chosen.batch)
+        plain = context.Process(target=_serve_plain, args=arguments)
+        plain.start()
+        keep_memory()  # as dermaloop train does
         ours = Ours(manifest, how, folder)
-        plain = Plain(manifest, chosen.size, chosen.batch, chosen.threads if chosen.threads > 1 else 0)
         pairs = []
         for number in range(chosen.rounds):
-            pairs.append((plain.round(chosen.steps), ours.round(chosen.steps)))
+            line.send(chosen.steps)
+            pairs.append((line.recv(), ours.round(chosen.steps)))
             print(f"round {number + 1}: plain {pairs[-1][0]:6.1f}/s   ours {pairs[-1][1]:6.1f}/s", file=sys.stderr)
+        line.send(None)
+        plain.join()
         report(chosen, how, pairs, ours.shares)
 
 
