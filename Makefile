@@ -9,7 +9,7 @@ ARGS ?=
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run base dev test check pytest format docs bench clean distclean
+.PHONY: help run base dev test check pytest format docs translations bench clean distclean
 
 help:  ## Show this list.
 	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -45,6 +45,9 @@ format: dev  ## Format the code and apply the linter's safe corrections.
 
 docs: dev  ## Write the parts of the documentation that are made from the code.
 	$(DEV_BIN)/python tools/document.py
+
+translations: dev  ## Bring the catalogues of translations up to date with the pages, and say what is missing.
+	$(DEV_BIN)/python tools/translations.py $(ARGS)
 
 bench: dev  ## Run the benchmarks side by side (needs the real images; minutes).
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(DEV_BIN)/python $$script $(ARGS) || exit; done

@@ -28,6 +28,7 @@ from dermaloop.web.errors import WebError, headers_of, problem
 from dermaloop.web.samples import SAMPLES, sample_jpeg
 from dermaloop.web.security import SecurityMiddleware, allowed_hosts
 from dermaloop.web.settings import Settings
+from dermaloop.web.translation import TranslationMiddleware
 from dermaloop.web.wording import DISCLAIMER
 
 _MACHINE_PATHS = ("/api/v1/", "/api/openapi.json", "/healthz", "/readyz")
@@ -71,6 +72,7 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
     _handle_errors(app)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(settings.host), www_redirect=False)
     app.add_middleware(SecurityMiddleware, answer=_answer)
+    app.add_middleware(TranslationMiddleware, machine_paths=_MACHINE_PATHS)  # outermost: it sees every error's page
     return app
 
 

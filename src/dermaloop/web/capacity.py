@@ -8,6 +8,7 @@ outside, so a computation that outlives its time keeps its place until it is rea
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -60,7 +61,8 @@ class Capacity:
         Raises:
             WebError: `too_slow`: it was not done in time; its place stays taken until it is.
         """
-        future = self._executor.submit(function, *arguments)
+        # The reader's language goes along: what the thread words is shown on that reader's page.
+        future = self._executor.submit(contextvars.copy_context().run, function, *arguments)
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), self._timeout_s)
         except TimeoutError as error:

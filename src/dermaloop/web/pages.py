@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import functools
 import re
+from http import HTTPStatus
 from importlib import resources
 from typing import Any
 
 import jinja2
 from fastapi import APIRouter, Request
 from markupsafe import Markup, escape
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from dermaloop.core import bundle as bundles
 from dermaloop.core.errors import DermaloopError
+from dermaloop.web import translation
 from dermaloop.web.card import card_html
 from dermaloop.web.desk import Desk, desk_of
 from dermaloop.web.errors import WebError, headers_of, problem
@@ -24,7 +26,14 @@ from dermaloop.web.samples import BY_NAME, SAMPLES, sample_jpeg
 from dermaloop.web.security import REPORT_POLICY
 from dermaloop.web.upload import Upload, megabytes
 from dermaloop.web.views import View, assess
-from dermaloop.web.wording import DISCLAIMER, operating_point_sentences, percent
+from dermaloop.web.wording import (
+    DISCLAIMER,
+    measured_on,
+    operating_point_sentences,
+    percent,
+    problem_said,
+    reason_said,
+)
 
 router = APIRouter(include_in_schema=False)
 
@@ -41,10 +50,15 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
+    environment.install_gettext_callables(translation.gettext, translation.ngettext, newstyle=True)  # type: ignore[attr-defined]
     environment.filters["percent"] = percent
+    environment.filters["number"] = translation.number
+    environment.filters["date"] = translation.date
+    environment.filters["moment"] = translation.moment
+    environment.filters["reason"] = reason_said
     environment.filters["megabytes"] = megabytes
     environment.filters["code"] = _code
+    environment.globals["measured_on"] = measured_on
     environment.globals["point_sentences"] = operating_point_sentences
     return environment
 
@@ -59,7 +73,10 @@ def render(name: str, request: Request, **values: Any) -> str:
     desk = desk_of(request)
     bundle = desk.classifier.bundle
     common = {
-        "disclaimer": DISCLAIMER,
+        "disclaimer": translation.gettext(DISCLAIMER),
+        "language": translation.current(),
+        "languages": [translation.language(code) for code in translation.codes()],
+        "here": _here(request),
         "identity": bundle.identity,
         "licence": bundle.spec.licence,
         "has_report": bundles.REPORT in bundle.parts,
@@ -72,11 +89,20 @@ def render(name: str, request: Request, **values: Any) -> str:
     return _templates().get_template(name).render(**{**common, **values})
 
 
+def _here(request: Request) -> str:
+    """Where the switch of language leads back to: this page, if it can be asked for again."""
+    if request.method != "GET":
+        return "/"
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+
+
 def problem_page(request: Request, error: DermaloopError) -> Response:
     """The response for an error, as a page or as the part of a page that was asked for."""
     document = problem(error)
     name = "_problem.html" if request.url.path.endswith("/part") else "problem.html"
-    return HTMLResponse(render(name, request, problem=document), document["status"], headers_of(error))
+    return HTMLResponse(
+        render(name, request, problem=document, said=problem_said(document)), document["status"], headers_of(error)
+    )
 
 
 @router.get("/")
@@ -132,12 +158,24 @@ async def _view_sample(request: Request, name: str) -> View:
     _require_sample(name)
     desk: Desk = desk_of(request)
     content = await desk.capacity.run(sample_jpeg, name)
-    return await desk.view_sample(Upload(BY_NAME[name].title, content))
+    return await desk.view_sample(Upload(translation.gettext(BY_NAME[name].title), content))
 
 
 def _require_sample(name: str) -> None:
     if name not in BY_NAME:
         raise WebError("not_found", f"there is no sample {name!r}", way_out="Choose one on the first page.")
+
+
+@router.post("/language/{code}")
+async def switch_language(code: str, to: str = "/") -> Response:
+    """Keeps the reader's choice of language in a cookie and goes back to where they were."""
+    if code not in translation.codes():
+        raise WebError("not_found", f"there is no language {code!r}", way_out=f"Use {', '.join(translation.codes())}.")
+    answer = RedirectResponse(translation.local_path(to), HTTPStatus.SEE_OTHER)
+    answer.set_cookie(
+        translation.COOKIE, code, max_age=translation.COOKIE_AGE_S, path="/", httponly=True, samesite="lax"
+    )
+    return answer
 
 
 @router.get("/model")

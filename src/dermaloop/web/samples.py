@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from dermaloop.core.synthetic import draw_lesion
+from dermaloop.web.translation import gettext_noop as N_  # noqa: N812 - the name that extraction looks for
 
 _SIDE_PX = 600
 _SUPERSAMPLE = 2
@@ -22,7 +23,7 @@ _SUPERSAMPLE = 2
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One offered picture."""
+    """One offered picture. `title` and `text` are translated where they are shown."""
 
     name: str
     title: str
@@ -30,9 +31,9 @@ class Sample:
 
 
 SAMPLES: tuple[Sample, ...] = (
-    Sample("even", "An even, round lesion", "One colour, smooth border, symmetric."),
-    Sample("irregular", "An irregular lesion", "Several colours, ragged border, asymmetric."),
-    Sample("everyday", "An everyday picture", "A mug on a table: not skin, so it should be declined."),
+    Sample("even", N_("An even, round lesion"), N_("One colour, smooth border, symmetric.")),
+    Sample("irregular", N_("An irregular lesion"), N_("Several colours, ragged border, asymmetric.")),
+    Sample("everyday", N_("An everyday picture"), N_("A mug on a table: not skin, so it should be declined.")),
 )
 BY_NAME = {sample.name: sample for sample in SAMPLES}
 

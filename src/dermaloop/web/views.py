@@ -17,8 +17,9 @@ from dermaloop.core.taxonomy import ENTRIES
 from dermaloop.inference.classifier import Classifier
 from dermaloop.web.render import data_address, heatmap_png, picture_jpeg
 from dermaloop.web.settings import Settings
+from dermaloop.web.translation import gettext, number
 from dermaloop.web.upload import Upload, file_too_large
-from dermaloop.web.wording import CONFIRMATIONS, QUALITY, Verdict, percent, verdict
+from dermaloop.web.wording import QUALITY, Verdict, confirmation_name, diagnosis_name, percent, verdict
 
 _WHOLE = 0.999
 _AMBIGUOUS = "ambiguous"
@@ -99,7 +100,9 @@ def assess(classifier: Classifier, upload: Upload, settings: Settings, *, drawn:
         size=size,
         frame=frame,
         cut=frame is not None and min(frame[2] / size[0], frame[3] / size[1]) < _WHOLE,
-        quality=tuple((QUALITY.get(name, name), f"{value:.2f}") for name, value in prediction.quality.items()),
+        quality=tuple(
+            (gettext(QUALITY.get(name, name)), number(value, 2)) for name, value in prediction.quality.items()
+        ),
         drawn=drawn,
     )
     return _with_figures(view) if shows_figures(prediction) else view
@@ -129,7 +132,7 @@ def _with_figures(view: View) -> View:
     bars = tuple(
         Bar(
             code=str(diagnosis),
-            name=ENTRIES[diagnosis].name,
+            name=diagnosis_name(diagnosis),
             share=percent(share),
             width=round(100 * share, 2),
             malignant=ENTRIES[diagnosis].counts_as_malignant,
@@ -148,14 +151,13 @@ def _with_figures(view: View) -> View:
 
 
 def _similar(case: SimilarCase) -> Similar:
-    entry = ENTRIES[case.diagnosis]
     return Similar(
-        name=entry.name,
-        malignant=entry.counts_as_malignant,
-        confirmation=CONFIRMATIONS.get(case.confirmation, case.confirmation),
+        name=diagnosis_name(case.diagnosis),
+        malignant=ENTRIES[case.diagnosis].counts_as_malignant,
+        confirmation=confirmation_name(case.confirmation),
         image_id=case.image_id,
         source=case.source,
-        similarity=f"{case.similarity:.2f}",
+        similarity=number(case.similarity, 2),
     )
 
 

@@ -1,23 +1,30 @@
 """What a prediction says, in the words of a clinician: the only place where numbers become sentences.
 
-Owns titles, sentences and percentages. Refuses to know HTML. All texts are whole sentences with named gaps, passed
-through `translate`, so that a catalogue of translations can be put in later without touching the callers.
+Owns titles, sentences and percentages, and the words for what the core names by code (diagnoses, reasons, quality,
+errors). Refuses to know HTML. All texts are whole sentences with named gaps, in the language of the request in hand
+(`translation`). What the core says in English for every edge is looked up as it stands; `borrowed` lists those texts
+for the catalogue, so that no English text is written down twice.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+from dermaloop.core import quality
 from dermaloop.core.bundle import OperatingPoint
-from dermaloop.core.prediction import Decision, Prediction, Status
+from dermaloop.core.image import REASONS
+from dermaloop.core.prediction import Decision, Prediction, Reason, Status
+from dermaloop.core.taxonomy import ENTRIES, Diagnosis
+from dermaloop.web.errors import TITLE
+from dermaloop.web.translation import current, gettext, known, number, share
+from dermaloop.web.translation import gettext as _
+from dermaloop.web.translation import gettext_noop as N_  # noqa: N812 - the name that extraction looks for
 
-DISCLAIMER = "Decision support for research use. Not a medical device."
+DISCLAIMER = N_("Decision support for research use. Not a medical device.")
 _SMALL, _LARGE = 0.001, 0.999
-
-
-def translate(text: str) -> str:
-    """The text in the reader's language; there is one language so far."""
-    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,6 @@ def verdict(prediction: Prediction, point: OperatingPoint) -> Verdict:
         prediction: Of that picture.
         point: The operating point that it was decided by.
     """
-    _ = translate
     if prediction.status is Status.UNREADABLE:
         return Verdict("unreadable", _("Picture not readable"), "")
     if prediction.status is Status.ABSTAINED or prediction.malignant_probability is None:
@@ -71,7 +77,6 @@ def verdict(prediction: Prediction, point: OperatingPoint) -> Verdict:
 
 def operating_point_sentences(point: OperatingPoint) -> tuple[str, ...]:
     """What the operating point is, how it performed, and on whom."""
-    _ = translate
     return (
         _("Refer from an estimated probability of malignancy of %(threshold)s.")
         % {"threshold": percent(point.threshold)},
@@ -80,33 +85,49 @@ def operating_point_sentences(point: OperatingPoint) -> tuple[str, ...]:
             "value": percent(point.sensitivity),
             "low": percent(point.sensitivity_interval[0]),
             "high": percent(point.sensitivity_interval[1]),
-            "n": f"{point.n_malignant:,}",
+            "n": number(point.n_malignant),
         },
         _("Specificity %(value)s (95%% interval %(low)s to %(high)s; %(n)s benign lesions).")
         % {
             "value": percent(point.specificity),
             "low": percent(point.specificity_interval[0]),
             "high": percent(point.specificity_interval[1]),
-            "n": f"{point.n_benign:,}",
+            "n": number(point.n_benign),
         },
-        _("Measured on: %(where)s.") % {"where": point.measured_on.rstrip(".")},
+        _("Measured on: %(where)s.") % {"where": measured_on(point)},
     )
 
 
-def percent(share: float, digits: int | None = None) -> str:
+_MEASURED = re.compile(r"(?P<split>calibration|test) split \((?P<sources>[^;]+); (?P<n>\d+) lesions or patients\)")
+
+
+def measured_on(point: OperatingPoint) -> str:
+    """On whom an operating point was measured: in the reader's language where the bundle says it in the usual form."""
+    text = point.measured_on.rstrip(".")
+    found = _MEASURED.fullmatch(text)
+    if found is None:
+        return text
+    words = {
+        "calibration": _("calibration split (%(sources)s; %(n)s lesions or patients)"),
+        "test": _("test split (%(sources)s; %(n)s lesions or patients)"),
+    }
+    return words[found["split"]] % {"sources": found["sources"], "n": number(int(found["n"]))}
+
+
+def percent(value: float, digits: int | None = None) -> str:
     """A share in [0, 1] as a percentage, e.g. '62%'; one decimal below 10%.
 
     Args:
-        share: The share.
+        value: The share.
         digits: Decimals; None chooses.
     """
-    if 0 < share < _SMALL:
-        return "<0.1%"
-    if _LARGE < share < 1:
-        return ">99.9%"
+    if 0 < value < _SMALL:
+        return f"<{share(_SMALL, 1)}"
+    if _LARGE < value < 1:
+        return f">{share(_LARGE, 1)}"
     if digits is None:
-        digits = 1 if 0 < share < 0.0995 or 0.9905 < share < 1 else 0  # noqa: PLR2004 - where rounding would mislead
-    return f"{100 * share:.{digits}f}%"
+        digits = 1 if 0 < value < 0.0995 or 0.9905 < value < 1 else 0  # noqa: PLR2004 - where rounding would mislead
+    return share(value, digits)
 
 
 def percents(value: float, other: float) -> tuple[str, str]:
@@ -120,24 +141,130 @@ def percents(value: float, other: float) -> tuple[str, str]:
 
 
 CONFIRMATIONS: dict[str, str] = {
-    "": "not stated",
-    "histopathology": "histopathology",
-    "follow-up": "follow-up",
-    "follow_up": "follow-up",
-    "consensus": "expert consensus",
-    "confocal": "confocal microscopy",
-    "single clinician": "single clinician",
+    "": N_("not stated"),
+    "histopathology": N_("histopathology"),
+    "follow-up": N_("follow-up"),
+    "follow_up": N_("follow-up"),
+    "consensus": N_("expert consensus"),
+    "confocal": N_("confocal microscopy"),
+    "single clinician": N_("single clinician"),
 }
 """How a diagnosis was confirmed, in words; other values are shown as they are."""
 
 QUALITY: dict[str, str] = {
-    "blur": "Blur (0 sharp to 1 blurred)",
-    "brightness": "Mean brightness (0 black to 1 white)",
-    "dark_share": "Share of nearly black area",
-    "bright_share": "Share of blown-out area",
-    "border_share": "Share of dark border",
-    "hair_share": "Share covered by hair",
-    "ruler_share": "Share covered by a ruler",
-    "ink_share": "Share covered by ink",
+    "blur": N_("Blur (0 sharp to 1 blurred)"),
+    "brightness": N_("Mean brightness (0 black to 1 white)"),
+    "dark_share": N_("Share of nearly black area"),
+    "bright_share": N_("Share of blown-out area"),
+    "border_share": N_("Share of dark border"),
+    "hair_share": N_("Share covered by hair"),
+    "ruler_share": N_("Share covered by a ruler"),
+    "ink_share": N_("Share covered by ink"),
 }
 """Quality measures in words; other names are shown as they are."""
+
+SITES: dict[str, str] = {
+    "head/neck": N_("Head and neck"),
+    "anterior torso": N_("Chest and abdomen"),
+    "posterior torso": N_("Back and buttocks"),
+    "lateral torso": N_("Side of the trunk"),
+    "torso": N_("Trunk"),
+    "upper extremity": N_("Arm"),
+    "lower extremity": N_("Leg"),
+    "palms/soles": N_("Palm or sole"),
+    "oral/genital": N_("Mouth or genitals"),
+}
+"""Body sites (`core.manifest.SITES`) in words."""
+
+REASON_WORDS: dict[str, str] = {
+    "out_of_distribution": N_(
+        "The picture is unlike the photographs of skin lesions that the model was validated on. "
+        "Take a close-up of one skin lesion that fills a good part of the picture."
+    ),
+    "ambiguous": N_(
+        "The probability of malignancy lies so close to the referral threshold that the model was too often wrong to "
+        "decide. Let a dermatologist see the lesion."
+    ),
+}
+"""Reasons to decline that the core words with figures, by code and without them."""
+
+ADVICE: dict[str, str] = {
+    "malformed_upload": N_("The pictures did not arrive whole. Send them again; if that fails, use another browser."),
+    "host_not_allowed": N_("Open the page under the address that the program printed when it started."),
+    "cross_site": N_("Another site tried to use this server. Use this server's own pages."),
+    "not_found": N_("The address may be mistyped, or what was there is gone. Begin at the first page."),
+    "method_not_allowed": N_("Begin at the first page."),
+    "upload_too_slow": N_("Send fewer or smaller pictures at once."),
+    "file_too_large": N_(
+        "Export the picture as JPEG, or photograph at a lower resolution; 1,000 pixels on each side are plenty."
+    ),
+    "too_many_files": N_("Send fewer pictures at once."),
+    "request_too_large": N_("Send fewer or smaller pictures at once."),
+    "not_multipart": N_("Choose the pictures on the first page and send them from there."),
+    "no_picture": N_("Choose at least one picture."),
+    "bad_parameter": N_("An entry of the form or of the address has a value that cannot be used. Correct it."),
+    "image": N_("Use the original photograph as JPEG, PNG, WebP, TIFF, BMP, GIF or HEIC."),
+    "busy": N_("The server is assessing as many pictures as it can. Try again in a few seconds."),
+    "not_ready": N_("The server is starting or stopping. Try again in a few seconds."),
+    "bundle": N_("Ask whoever runs this server to check the model's file."),
+    "too_slow": N_("Try again with fewer pictures at once."),
+    "internal": N_("Try again, and report it if it stays. The server's log has the details."),
+}
+"""What to do about an error, by its code: for readers of other languages than the one errors are written in."""
+
+
+def diagnosis_name(diagnosis: Diagnosis) -> str:
+    """The full name of a diagnosis."""
+    return gettext(ENTRIES[diagnosis].name)
+
+
+def confirmation_name(confirmation: str) -> str:
+    """How a diagnosis was confirmed, in words."""
+    return gettext(CONFIRMATIONS.get(confirmation, confirmation))
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A text for the reader and, where it says less than the original, the original.
+
+    Attributes:
+        text: In the reader's language, or in English where there is none.
+        technical: The original English text with its figures; empty where `text` says it all.
+        foreign: Whether `text` is English although the reader's language is another.
+    """
+
+    text: str
+    technical: str = ""
+    foreign: bool = False
+
+
+def reason_said(reason: Reason) -> Said:
+    """A reason to decline or refuse a picture, in the reader's language."""
+    if known(reason.text):
+        return Said(gettext(reason.text))
+    words = REASONS.get(reason.code) or REASON_WORDS.get(reason.code)
+    if words is None:
+        return Said(reason.text, foreign=True)
+    # The core's own wording carries measured figures, which a catalogue cannot hold.
+    return Said(gettext(words), technical=reason.text)
+
+
+def problem_said(problem: dict[str, Any]) -> Said:
+    """What is wrong with a request and what to do about it, in the reader's language.
+
+    Args:
+        problem: The document that `errors.problem` makes.
+    """
+    original = " ".join(part for part in (problem["detail"], problem["way_out"]) if part)
+    if current().is_source:
+        return Said(original)
+    advice = ADVICE.get(problem["code"])
+    return Said(original, foreign=True) if advice is None else Said(gettext(advice), technical=original)
+
+
+def borrowed() -> Iterator[str]:
+    """The texts that the core words and pages show: diagnoses, reasons, titles of errors. For the catalogue."""
+    yield from (entry.name for entry in ENTRIES.values())
+    yield from REASONS.values()
+    yield from quality.TEXTS
+    yield from TITLE.values()

@@ -5,6 +5,7 @@
   document.documentElement.classList.add("js");
   document.documentElement.classList.toggle("touch", navigator.maxTouchPoints > 0);
 
+  const percent = new Intl.NumberFormat(document.documentElement.lang, { style: "percent" });
   const byId = (id) => document.getElementById(id);
 
   // Heatmap sliders of results that are here now or come later.
@@ -13,7 +14,7 @@
     if (!(slider instanceof HTMLInputElement) || !slider.classList.contains("heat-slider")) return;
     const picture = slider.closest(".picture");
     picture.querySelector(".heat").setAttribute("opacity", String(slider.valueAsNumber / 100));
-    picture.querySelector("output").value = `${slider.value}%`;
+    picture.querySelector("output").value = percent.format(slider.valueAsNumber / 100);
   });
 
   const form = byId("form");
