@@ -1,0 +1,331 @@
+"""Accounts: who there is, in which role, and what happens when that changes.
+
+Owns the rules about accounts (names, the last administrator, what ends when an account is disabled) and writes the
+audit entry of each change in the same transaction. Refuses to know passwords (it gets hashes), cookies and pages.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from dermaloop.cases import audit
+from dermaloop.cases.account_tables import AccountRow, LinkRow, SignInRow, TokenRow
+from dermaloop.cases.actor import Actor
+from dermaloop.cases.database import new_id, now
+from dermaloop.cases.roles import Role
+from dermaloop.core.errors import DermaloopError
+
+SUBJECT = "account"
+OWNER_NAME = "owner"
+MOST_NAME_LENGTH = 64
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class AccountError(DermaloopError):
+    """Something about an account that cannot be done: a name taken, the last administrator."""
+
+    code = "account"
+
+
+class NoSuchAccountError(AccountError):
+    """No account has this name or id."""
+
+    code = "not_found"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One person's account. Times in UTC."""
+
+    id: str
+    name: str
+    role: Role
+    has_password: bool
+    created_at: datetime
+    disabled_at: datetime | None
+    last_sign_in_at: datetime | None
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it can be used at all."""
+        return self.disabled_at is None
+
+
+def name_key(name: str) -> str:
+    """The name as it is compared: normalised, case-folded; two that look alike in case only are one.
+
+    Takes anything that can be typed or sent, also what no database keeps: it then equals no name.
+    """
+    plain = name.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", plain.strip()).casefold())
+
+
+def is_id(text: str) -> bool:
+    """Whether a text can be the id of a record at all; anything else need not be looked up."""
+    return _ID.fullmatch(text) is not None
+
+
+def check_name(name: str) -> str:
+    """The name as it is kept.
+
+    Raises:
+        AccountError: It is empty or overlong, or holds characters that nobody can see.
+    """
+    text = unicodedata.normalize("NFKC", name).strip()
+    if not text or len(text) > MOST_NAME_LENGTH:
+        raise AccountError(
+            f"a name has 1 to {MOST_NAME_LENGTH} characters", where="name", way_out="Choose another one."
+        )
+    # isprintable() also refuses the marks that turn the direction of writing, with which one name can look like another
+    if not text.isprintable():
+        raise AccountError(
+            "the name holds a character that cannot be seen", where="name", way_out="Type it instead of pasting it."
+        )
+    return text
+
+
+def create(session: Session, actor: Actor, name: str, role: Role, *, password_hash: str | None = None) -> Account:
+    """Makes an account.
+
+    Args:
+        session: A transaction that may write.
+        actor: Who makes it.
+        name: As it shall be shown and typed; unique but for case.
+        role: What it may do.
+        password_hash: By `passwords.hash_password`; None until the person has chosen one.
+
+    Raises:
+        AccountError: The name cannot be used or is taken.
+    """
+    text = check_name(name)
+    key = name_key(text)
+    if session.scalar(select(AccountRow.id).where(AccountRow.name_key == key)):
+        raise AccountError(f"there is already an account {text!r}", where="name", way_out="Choose another name.")
+    present = now()
+    row = AccountRow(
+        id=new_id(),
+        name=text,
+        name_key=key,
+        role=role.value,
+        password_hash=password_hash,
+        created_at=present,
+        password_at=present if password_hash else None,
+    )
+    session.add(row)
+    session.flush()
+    _tell(session, actor, "account.created", row, {"name": text, "role": role.value})
+    return _account(row)
+
+
+def find(session: Session, account_id: str) -> Account:
+    """The account of this id.
+
+    Raises:
+        NoSuchAccountError: There is none.
+    """
+    return _account(_row(session, account_id))
+
+
+def find_by_name(session: Session, name: str) -> Account:
+    """The account of this name, whatever its case.
+
+    Raises:
+        NoSuchAccountError: There is none.
+    """
+    row = session.scalar(select(AccountRow).where(AccountRow.name_key == name_key(name)))
+    if row is None:
+        raise NoSuchAccountError(
+            f"there is no account {name!r}", where="name", way_out="'dermaloop account list' shows all."
+        )
+    return _account(row)
+
+
+def listing(session: Session) -> tuple[Account, ...]:
+    """Every account by name, the disabled ones last."""
+    rows = session.scalars(select(AccountRow).order_by(AccountRow.disabled_at.isnot(None), AccountRow.name_key))
+    return tuple(_account(row) for row in rows)
+
+
+def stored_password(session: Session, account_id: str) -> str | None:
+    """The hash of an enabled account's password; None where there is none."""
+    row = session.get(AccountRow, account_id)
+    return None if row is None or row.disabled_at is not None else row.password_hash
+
+
+def someone_has_a_password(session: Session) -> bool:
+    """Whether anybody can sign in by password."""
+    wanted = select(AccountRow.id).where(AccountRow.password_hash.isnot(None), AccountRow.disabled_at.is_(None))
+    return session.scalar(wanted.limit(1)) is not None
+
+
+def an_admin_has_a_password(session: Session) -> bool:
+    """Whether an administrator can sign in by password."""
+    wanted = select(AccountRow.id).where(
+        AccountRow.password_hash.isnot(None), AccountRow.disabled_at.is_(None), AccountRow.role == Role.ADMIN.value
+    )
+    return session.scalar(wanted.limit(1)) is not None
+
+
+def owner(session: Session, actor: Actor) -> Account:
+    """The administrator whom the first one-time link signs in: the oldest enabled one, made where there is none."""
+    row = session.scalar(
+        select(AccountRow)
+        .where(AccountRow.role == Role.ADMIN.value, AccountRow.disabled_at.is_(None))
+        .order_by(AccountRow.created_at, AccountRow.id)
+        .limit(1)
+    )
+    return create(session, actor, OWNER_NAME, Role.ADMIN) if row is None else _account(row)
+
+
+def set_name(session: Session, actor: Actor, account_id: str, name: str) -> Account:
+    """Renames an account.
+
+    Raises:
+        AccountError: The name cannot be used or is taken, or there is no such account.
+    """
+    row = _row(session, account_id)
+    text = check_name(name)
+    key = name_key(text)
+    if text == row.name:
+        return _account(row)
+    taken = session.scalar(select(AccountRow.id).where(AccountRow.name_key == key, AccountRow.id != row.id))
+    if taken:
+        raise AccountError(f"there is already an account {text!r}", where="name", way_out="Choose another name.")
+    before, row.name, row.name_key = row.name, text, key
+    _tell(session, actor, "account.renamed", row, {"from": before, "to": text})
+    return _account(row)
+
+
+def set_role(session: Session, actor: Actor, account_id: str, role: Role) -> Account:
+    """Gives another role. It holds from the next request on, for tokens too.
+
+    Raises:
+        AccountError: There is no such account, or it is the last administrator's.
+    """
+    row = _row(session, account_id)
+    if row.role == role.value:
+        return _account(row)
+    if row.role == Role.ADMIN.value:
+        _require_another_admin(session, row)
+    before, row.role = row.role, role.value
+    _tell(session, actor, "account.role_changed", row, {"from": before, "to": role.value})
+    return _account(row)
+
+
+def disable(session: Session, actor: Actor, account_id: str) -> Account:
+    """Ends everything an account can do: its sign-ins, tokens and links; its records stay.
+
+    Raises:
+        AccountError: There is no such account, or it is the last administrator's.
+    """
+    row = _row(session, account_id)
+    if row.disabled_at is not None:
+        return _account(row)
+    if row.role == Role.ADMIN.value:
+        _require_another_admin(session, row)
+    present = now()
+    row.disabled_at = present
+    session.execute(
+        update(SignInRow).where(SignInRow.account_id == row.id, SignInRow.ends_at > present).values(ends_at=present)
+    )
+    session.execute(
+        update(TokenRow).where(TokenRow.account_id == row.id, TokenRow.revoked_at.is_(None)).values(revoked_at=present)
+    )
+    drop_links(session, row.id)
+    _tell(session, actor, "account.disabled", row, {})
+    return _account(row)
+
+
+def enable(session: Session, actor: Actor, account_id: str) -> Account:
+    """Lets an account sign in again, with the password it had. Its tokens stay revoked.
+
+    Raises:
+        NoSuchAccountError: There is none.
+    """
+    row = _row(session, account_id)
+    if row.disabled_at is not None:
+        row.disabled_at = None
+        _tell(session, actor, "account.enabled", row, {})
+    return _account(row)
+
+
+def set_password(session: Session, actor: Actor, account_id: str, password_hash: str) -> Account:
+    """Stores a new password. Every sign-in and one-time link of the account ends: whoever else was in is out.
+
+    Args:
+        session: A transaction that may write.
+        actor: Who sets it.
+        account_id: Whose.
+        password_hash: By `passwords.hash_password`, after `passwords.check_rules`.
+
+    Raises:
+        NoSuchAccountError: There is none.
+    """
+    row = _row(session, account_id)
+    present = now()
+    first = row.password_hash is None
+    row.password_hash, row.password_at = password_hash, present
+    session.execute(
+        update(SignInRow).where(SignInRow.account_id == row.id, SignInRow.ends_at > present).values(ends_at=present)
+    )
+    drop_links(session, row.id)
+    _tell(session, actor, "account.password_set", row, {"first": first})
+    return _account(row)
+
+
+def renew_hash(session: Session, account_id: str, before: str, after: str) -> None:
+    """Stores the same password under newer parameters, unless it was changed since."""
+    session.execute(
+        update(AccountRow)
+        .where(AccountRow.id == account_id, AccountRow.password_hash == before)
+        .values(password_hash=after)
+    )
+
+
+def drop_links(session: Session, account_id: str) -> None:
+    """Ends every unused one-time link of an account."""
+    present = now()
+    session.execute(
+        update(LinkRow).where(LinkRow.account_id == account_id, LinkRow.used_at.is_(None)).values(used_at=present)
+    )
+
+
+def _require_another_admin(session: Session, row: AccountRow) -> None:
+    others = session.scalar(
+        select(func.count())
+        .select_from(AccountRow)
+        .where(AccountRow.role == Role.ADMIN.value, AccountRow.disabled_at.is_(None), AccountRow.id != row.id)
+    )
+    if not others:
+        raise AccountError(
+            f"{row.name!r} is the only administrator", where="role", way_out="Make somebody else one first."
+        )
+
+
+def _row(session: Session, account_id: str) -> AccountRow:
+    row = session.get(AccountRow, account_id) if is_id(account_id) else None
+    if row is None:
+        raise NoSuchAccountError("there is no such account", where="account", way_out="The list of people shows all.")
+    return row
+
+
+def _account(row: AccountRow) -> Account:
+    return Account(
+        id=row.id,
+        name=row.name,
+        role=Role(row.role),
+        has_password=row.password_hash is not None,
+        created_at=row.created_at,
+        disabled_at=row.disabled_at,
+        last_sign_in_at=row.last_sign_in_at,
+    )
+
+
+def _tell(session: Session, actor: Actor, action: str, row: AccountRow, detail: dict[str, object]) -> None:
+    audit.append(session, actor, action, SUBJECT, row.id, dict(detail))

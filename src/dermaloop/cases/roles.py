@@ -1,0 +1,83 @@
+"""Who may do what: the four roles, one above the other, and the scopes that a program's token can be given.
+
+Owns their order and their meaning in words. Refuses to know accounts and routes: a route names the role and scope that
+it needs, and asks here. The trade-off: one ladder instead of single permissions, so that a small practice can see at a
+glance who may do what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """Roles from least to most; each may do what the ones before it may."""
+
+    VIEWER = "viewer"
+    CLINICIAN = "clinician"
+    LEAD = "lead"
+    ADMIN = "admin"
+
+    @property
+    def rank(self) -> int:
+        """0 for the least."""
+        return _ORDER[self]
+
+    def covers(self, needed: Role) -> bool:
+        """Whether who has this role may do what `needed` may."""
+        return self.rank >= needed.rank
+
+
+_ORDER = {role: rank for rank, role in enumerate(Role)}
+
+MAY: dict[Role, str] = {
+    Role.VIEWER: "assesses single pictures and reads records; changes none",
+    Role.CLINICIAN: "makes and changes records",
+    Role.LEAD: "confirms what needs two, reads the audit log, exports",
+    Role.ADMIN: "invites people, gives roles, disables accounts",
+}
+"""What each role may do beyond the ones before it."""
+
+
+class Scope(StrEnum):
+    """What a token may be used for. Managing people and tokens is for people only: no scope covers it."""
+
+    CLASSIFY = "classify"
+    CASES_READ = "cases:read"
+    CASES_WRITE = "cases:write"
+    AUDIT_READ = "audit:read"
+
+
+NEEDS: dict[Scope, Role] = {
+    Scope.CLASSIFY: Role.VIEWER,
+    Scope.CASES_READ: Role.VIEWER,
+    Scope.CASES_WRITE: Role.CLINICIAN,
+    Scope.AUDIT_READ: Role.LEAD,
+}
+"""The least role that may give a token this scope."""
+
+COVERS: dict[Scope, str] = {
+    Scope.CLASSIFY: "classify pictures, which stores nothing",
+    Scope.CASES_READ: "read patients, lesions, visits and predictions",
+    Scope.CASES_WRITE: "make and change them",
+    Scope.AUDIT_READ: "read the audit log",
+}
+"""What each scope covers, in words."""
+
+
+def scopes_for(role: Role) -> tuple[Scope, ...]:
+    """The scopes that an account of this role may give a token, in order."""
+    return tuple(scope for scope in Scope if role.covers(NEEDS[scope]))
+
+
+def parse_scopes(text: str) -> frozenset[Scope]:
+    """Scopes from their stored form, words between blanks; a word that is no scope any more grants nothing."""
+    known = set(Scope)
+    return frozenset(Scope(word) for word in text.split() if word in known)
+
+
+def format_scopes(scopes: Iterable[Scope]) -> str:
+    """The stored form, in the order of the enumeration."""
+    chosen = set(scopes)
+    return " ".join(scope.value for scope in Scope if scope in chosen)
