@@ -12,7 +12,9 @@ import sqlalchemy as sa
 from dermaloop.cases.actor import Actor
 from dermaloop.cases.anchor import Anchor
 from dermaloop.cases.database import open_database, upgrade
+from dermaloop.cases.store import open_images
 from support.postgres import find_binaries, serving
+from support.s3 import s3_options, serving_s3
 
 KEY = b"a key that only the tests know.."
 _NUMBERS = itertools.count()
@@ -76,3 +78,29 @@ def database(request, tmp_path):
 def actor():
     """A clinician who is signed in."""
     return Actor("account", "11111111-1111-4111-8111-111111111111", "Dr. Ada Example", "127.0.0.1")
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """Address of a running S3 server."""
+    with serving_s3() as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(s3):
+    """Address of an empty bucket's folder, and the options to reach it."""
+    options = s3_options(s3)
+    name = f"bucket-{next(_NUMBERS)}"
+    s3fs = pytest.importorskip("s3fs")
+    s3fs.S3FileSystem(skip_instance_cache=True, **options).mkdir(name)
+    return f"s3://{name}/clinic", options
+
+
+@pytest.fixture(params=["folder", "s3"])
+def images(request, tmp_path):
+    """An empty image store, once of each kind."""
+    if request.param == "folder":
+        return open_images(tmp_path / "images")
+    url, options = request.getfixturevalue("bucket")
+    return open_images(url, **options)
