@@ -7,8 +7,10 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from typing import Any
 
+import pytest
 import uvicorn
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -27,6 +29,61 @@ CHROMIUM_FLAGS = [
 def find_chromium() -> str | None:
     """Path of an installed Chromium, or None."""
     return next((path for path in map(shutil.which, CHROMIUM_NAMES) if path), None)
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """A running Chromium; skips the test, and says why, where there is none."""
+    playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = find_chromium()
+    if path is None:
+        pytest.skip("no Chromium here: install the package 'chromium' to run the browser tests")
+    with playwright_api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        yield launched
+        launched.close()
+
+
+AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+def axe_violations(page: Any) -> list[dict[str, Any]]:
+    """What axe finds wrong on a page, in short. The page's context must bypass the content security policy."""
+    package = pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
+    page.evaluate((files(package) / "axe.min.js").read_text())
+    found = page.evaluate("rules => axe.run(document, rules)", AXE_RULES)
+    assert found["passes"]
+    return [{"rule": one["id"], "where": [node["html"][:160] for node in one["nodes"]]} for one in found["violations"]]
+
+
+class Watched:
+    """Pages that record what must not happen: errors in the console, and requests that leave the host."""
+
+    def __init__(self, browser: Any, address: str) -> None:
+        self._browser, self._address = browser, address
+        self.problems: list[str] = []
+        self._contexts: list[Any] = []
+
+    def open(self, path: str, **options: Any) -> Any:
+        """A page of the served application."""
+        context = self._browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        self._contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda told: told.type in ("error", "warning") and self.problems.append(told.text))
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("request", lambda request: self._check(request.url))
+        page.goto(self._address + path)
+        return page
+
+    def _check(self, url: str) -> None:
+        if not url.startswith((self._address + "/", "data:")):
+            self.problems.append(url)
+
+    def close(self) -> None:
+        """Ends the pages and fails if anything happened."""
+        for context in self._contexts:
+            context.close()
+        assert self.problems == []
 
 
 @contextmanager
