@@ -120,7 +120,8 @@
         const point = second.viewerElementToImageCoordinates(new window.OpenSeadragon.Point(x, 0));
         const size = second.getContentSize();
         const left = Math.min(Math.max(point.x, 0), size.x);
-        second.setClip(new window.OpenSeadragon.Rect(left, 0, size.x - left, size.y));
+        // Without a clip at the very left: the edge of one is rounded, and would let a line of the first picture through.
+        second.setClip(left > 0 ? new window.OpenSeadragon.Rect(left, 0, size.x - left, size.y) : null);
         second.setOpacity(left < size.x ? 1 : 0);
       } else {
         second.setClip(null);
