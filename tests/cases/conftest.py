@@ -5,6 +5,7 @@ skipped.
 """
 
 import itertools
+import shutil
 
 import pytest
 import sqlalchemy as sa
@@ -60,16 +61,25 @@ def database_url(request, tmp_path):
     return request.getfixturevalue("new_postgres")(empty=True)
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory):
+    """A database file with all tables and nothing in them, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "records.sqlite3"
+    made = open_database(f"sqlite:///{path}", KEY)
+    upgrade(made)
+    made.close()
+    return path
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request, tmp_path):
     """An open database with all tables, once of each kind."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'records.sqlite3'}"
+        path = shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "records.sqlite3")
+        url = f"sqlite:///{path}"
     else:
         url = request.getfixturevalue("new_postgres")()
     opened = open_database(url, KEY, Anchor(tmp_path / "audit.anchor"))
-    if request.param == "sqlite":
-        upgrade(opened)
     yield opened
     opened.close()
 

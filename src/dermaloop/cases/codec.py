@@ -56,6 +56,11 @@ def from_json(text: str, heatmap: bytes | None = None) -> Prediction:
     )
 
 
+def renamed(prediction: Prediction, image: str) -> Prediction:
+    """The prediction under another name of its picture."""
+    return dataclasses.replace(prediction, image=image)
+
+
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
