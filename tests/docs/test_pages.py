@@ -15,6 +15,7 @@ from dermaloop.inference.classifier import Classifier
 from dermaloop.web import settings
 from dermaloop.web.app import create_app
 from support.pages import PAGES, ROOT, Block, blocks
+from support.people import new_store
 from support.toy import toy_bundle
 
 LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
@@ -113,7 +114,10 @@ def test_addresses_of_the_server_named_in_the_guide_are_served(tmp_path):
     named = {f"/{path}" for path in re.findall(r"[`\d]/((?:api/|healthz|readyz)[\w/.]*)", text)}
     classifier = Classifier(open_bundle(toy_bundle(tmp_path)), threads=1)
     assert named >= {"/api/v1/classify", "/api/openapi.json", "/healthz"}
-    with TestClient(create_app(settings.Settings(), classifier), base_url="http://127.0.0.1") as client:
+    with (
+        new_store(tmp_path / "store") as store,
+        TestClient(create_app(settings.Settings(), classifier, store), base_url="http://127.0.0.1") as client,
+    ):
         missing = [path for path in sorted(named) if client.get(path).status_code == HTTPStatus.NOT_FOUND]
         assert client.get("/api/v1/clasify").status_code == HTTPStatus.NOT_FOUND
     assert not missing

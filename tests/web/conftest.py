@@ -8,12 +8,15 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from dermaloop.cases.roles import Role
+from dermaloop.cases.store import Store
 from dermaloop.core import bundle as bundles
 from dermaloop.core.synthetic import draw_lesion
 from dermaloop.inference.classifier import Classifier
 from dermaloop.web.app import create_app
 from dermaloop.web.settings import Settings
 from support.hostile import save
+from support.people import new_store, sign_in
 from support.toy import toy_bundle
 
 CARD = """# Toy model
@@ -44,15 +47,24 @@ Make = Callable[..., TestClient]
 
 
 @pytest.fixture
-def make_client(toy_classifier: Classifier) -> Iterator[Make]:
-    """Makes a client of an application with other settings or another classifier."""
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty store."""
+    with new_store(tmp_path / "store") as opened:
+        yield opened
+
+
+@pytest.fixture
+def make_client(toy_classifier: Classifier, store: Store) -> Iterator[Make]:
+    """Makes a client, signed in as `role` (None: as nobody), of an application with other settings or classifier."""
     clients: list[TestClient] = []
 
-    def make(classifier: Any = None, **settings: Any) -> TestClient:
-        app = create_app(Settings(**settings), classifier or toy_classifier)
+    def make(classifier: Any = None, *, role: Role | None = Role.ADMIN, **settings: Any) -> TestClient:
+        app = create_app(Settings(**settings), classifier or toy_classifier, store)
         client = TestClient(app, base_url=BASE)
         client.__enter__()
         clients.append(client)
+        if role is not None:
+            sign_in(client, role)
         return client
 
     yield make
@@ -62,7 +74,7 @@ def make_client(toy_classifier: Classifier) -> Iterator[Make]:
 
 @pytest.fixture
 def client(make_client: Make) -> TestClient:
-    """A client of the application with the settings as they come."""
+    """A client of the application with the settings as they come, signed in as administrator."""
     return make_client()
 
 

@@ -9,6 +9,7 @@ from importlib.resources import files as package_files
 import pytest
 from PIL import Image
 
+from dermaloop.cases.roles import Role
 from dermaloop.core.prediction import Decision, Reason, Status
 from dermaloop.core.synthetic import draw_lesion
 from dermaloop.web.app import create_app
@@ -16,6 +17,7 @@ from dermaloop.web.errors import WebError
 from dermaloop.web.settings import Settings
 from support.hostile import save
 from support.live import CHROMIUM_FLAGS, find_chromium, serving
+from support.people import add_account, cookie, new_store
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright_api.expect
@@ -43,8 +45,20 @@ class _Strict:
 
 
 @pytest.fixture(scope="module")
-def address(toy_classifier):
-    with serving(create_app(Settings(max_file_bytes=2_000_000, max_files=5), _Strict(toy_classifier))) as found:
+def store(tmp_path_factory):
+    with new_store(tmp_path_factory.mktemp("browser") / "store") as opened:
+        add_account(opened, Role.CLINICIAN, password="a password that nobody uses")
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def app(toy_classifier, store):
+    return create_app(Settings(max_file_bytes=2_000_000, max_files=5), _Strict(toy_classifier), store)
+
+
+@pytest.fixture(scope="module")
+def address(app):
+    with serving(app) as found:
         yield found
 
 
@@ -60,13 +74,14 @@ def browser():
 
 
 @pytest.fixture
-def open_page(browser, address):
+def open_page(browser, app, address):
     """Opens a page that records what must not happen: console errors, and requests that leave the host."""
     contexts = []
 
     def make(path="/", **options):
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
         contexts.append(context)
+        context.add_cookies([cookie(app, Role.CLINICIAN, address)])
         page = context.new_page()
         page.problems = []
         page.on("console", lambda message: message.type in ("error", "warning") and page.problems.append(message.text))
@@ -277,8 +292,9 @@ def test_everything_can_be_done_by_keyboard(open_page, lesion_file):
     expect(article.get_by_text("Sensitivity 96%")).to_be_visible()
 
 
-def test_without_a_script_the_form_answers_all_the_same(browser, address, lesion_file, broken_file):
+def test_without_a_script_the_form_answers_all_the_same(browser, app, address, lesion_file, broken_file):
     context = browser.new_context(java_script_enabled=False)
+    context.add_cookies([cookie(app, Role.CLINICIAN, address)])
     page = context.new_page()
     page.goto(address)
     _choose(page, lesion_file, broken_file)
@@ -299,8 +315,8 @@ def test_on_a_phone_a_picture_can_be_taken(open_page):
     assert page.locator(".choice.camera").bounding_box()["height"] >= 44
 
 
-def test_a_busy_server_is_asked_again(browser, toy_classifier, lesion_file):
-    app = create_app(Settings(), toy_classifier)
+def test_a_busy_server_is_asked_again(browser, toy_classifier, store, lesion_file):
+    app = create_app(Settings(), toy_classifier, store)
     refused = []
     with serving(app) as address:
         desk = app.state.desk
@@ -314,6 +330,7 @@ def test_a_busy_server_is_asked_again(browser, toy_classifier, lesion_file):
 
         desk.capacity.place = busy_at_first
         context = browser.new_context()
+        context.add_cookies([cookie(app, Role.CLINICIAN, address)])
         page = context.new_page()
         page.goto(address)
         _choose(page, lesion_file)
@@ -323,9 +340,11 @@ def test_a_busy_server_is_asked_again(browser, toy_classifier, lesion_file):
     assert refused == [1]
 
 
-def test_a_server_that_is_gone_is_said(browser, toy_classifier, lesion_file):
+def test_a_server_that_is_gone_is_said(browser, toy_classifier, store, lesion_file):
     context = browser.new_context()
-    with serving(create_app(Settings(), toy_classifier)) as address:
+    app = create_app(Settings(), toy_classifier, store)
+    with serving(app) as address:
+        context.add_cookies([cookie(app, Role.CLINICIAN, address)])
         page = context.new_page()
         page.goto(address)
     _choose(page, lesion_file)
@@ -372,8 +391,9 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "be
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", [*PATHS, "/nothing"])
-def test_axe_finds_nothing(browser, address, path, scheme, pictures):
+def test_axe_finds_nothing(browser, app, address, *, path, scheme, pictures):
     context = browser.new_context(color_scheme=scheme, bypass_csp=True, reduced_motion="reduce")
+    context.add_cookies([cookie(app, Role.CLINICIAN, address)])
     page = context.new_page()
     page.goto(address + path)
     if path == "/":

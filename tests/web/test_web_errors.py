@@ -38,4 +38,5 @@ def test_an_unknown_code_is_our_own_fault():
 
 def test_when_to_come_back_is_a_header():
     assert headers_of(WebError("busy", "full", retry_after_s=2)) == {"Retry-After": "2"}
-    assert headers_of(WebError("busy", "full")) == {}
+    assert headers_of(WebError("not_ready", "starting")) == {"Retry-After": "2"}, "every 503 says so"
+    assert headers_of(WebError("not_found", "nothing")) == {}

@@ -9,13 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from starlette.testclient import TestClient
 
 from dermaloop.core.prediction import Decision, Reason, Status
 from dermaloop.core.synthetic import draw_lesion
 from dermaloop.core.taxonomy import ENTRIES
-from dermaloop.web.app import create_app
-from dermaloop.web.settings import Settings
 from support.hostile import exif, hostile_files, save
 
 
@@ -199,7 +196,7 @@ def test_the_report_is_boxed_in(client):
     assert "allow-" not in policy
 
 
-def test_without_a_report_there_is_no_link_and_a_plain_answer(toy_classifier):
+def test_without_a_report_there_is_no_link_and_a_plain_answer(make_client, toy_classifier):
     bundle = toy_classifier.bundle
     bare = replace(bundle, parts={name: part for name, part in bundle.parts.items() if name != "evaluation.html"})
 
@@ -208,9 +205,9 @@ def test_without_a_report_there_is_no_link_and_a_plain_answer(toy_classifier):
         classify = staticmethod(toy_classifier.classify)
 
     Bare.bundle = bare
-    with TestClient(create_app(Settings(), Bare()), base_url="http://localhost:8000") as client:
-        assert "/model/report" not in client.get("/").text
-        answer = client.get("/model/report")
+    client = make_client(Bare())
+    assert "/model/report" not in client.get("/").text
+    answer = client.get("/model/report")
     assert answer.status_code == 404
     assert "no evaluation report" in answer.text
 

@@ -291,7 +291,8 @@ def test_a_language_that_does_not_ship_is_refused(client):
 
 
 def test_the_api_is_english_for_everyone(client):
-    headers = {"Accept-Language": "de", "Cookie": "language=de"}
+    headers = {"Accept-Language": "de"}
+    client.cookies.set("language", "de")
     answer = client.post("/api/v1/classify", files=[("pictures", ("a", b"%PDF-1"))], headers=headers)
     assert answer.json()["results"][0]["reasons"][0]["text"].startswith("This is a PDF document")
     assert answer.json()["disclaimer"] == wording.DISCLAIMER

@@ -34,6 +34,9 @@ _BUSY_S = 30
 _POOL_SIZE = 16
 _WRITER_LOCK = 0x6465726D616C6F6F  # "dermaloo"; any number that no other program on the database uses
 
+Transaction = Session
+"""What `Database.begin` and `Database.read` give; the layers above name it so, since the library is this layer's."""
+
 
 class UtcTime(sa.types.TypeDecorator[datetime]):
     """A point in time: aware and in UTC going in and coming out, whatever the database makes of it in between."""

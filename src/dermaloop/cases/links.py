@@ -80,6 +80,14 @@ def make(session: Session, actor: Actor, account_id: str, purpose: Purpose) -> s
     return raw
 
 
+def for_owner(session: Session, actor: Actor) -> str:
+    """Makes a link that signs the owner in; where there is no administrator yet, the owner's account is made.
+
+    Only for whoever holds the store's files anyway: the command line.
+    """
+    return make(session, actor, accounts.owner(session, actor).id, Purpose.ENTER)
+
+
 def look(session: Session, raw: str, purpose: Purpose) -> Link:
     """The link of this secret, without using it.
 

@@ -1,9 +1,10 @@
-"""`dermaloop serve`: the page and the API on this computer."""
+"""`dermaloop serve`: the page and the API, on this computer or behind TLS for others."""
 
 from __future__ import annotations
 
 import signal
 import socket
+import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +15,13 @@ from rich.console import Console
 from dermaloop.core.errors import DermaloopError
 
 if TYPE_CHECKING:
+    from dermaloop.cases.database import Database
     from dermaloop.web.settings import Settings
 
 FIRST_PORT = 8000
 _TRIED_PORTS = 100
-_GRACE_S = 10
+_GRACE_S = 60
+_MOST_CONNECTIONS = 512
 
 app = typer.Typer(add_completion=False)
 
@@ -31,27 +34,85 @@ class ServeError(DermaloopError):
 
 @app.command()
 def serve(
-    host: str | None = typer.Option(None, help="Loopback address to listen on. [default: 127.0.0.1]"),
+    *,
+    host: str | None = typer.Option(None, help="Address to listen on. [default: 127.0.0.1]"),
     port: int | None = typer.Option(None, min=1, max=65535, help="Port. [default: 8000, or the next free one]"),
+    store: Path | None = typer.Option(None, help="Folder of the records. [default: the user's data folder]"),
     bundle: Path | None = typer.Option(None, help="Bundle to serve. [default: the one that ships]"),
     operating_point: str | None = typer.Option(None, help="Operating point to decide by. [default: the bundle's]"),
+    name: list[str] | None = typer.Option(
+        None, help="Host name under which browsers reach the server; needed beyond loopback, may be repeated."
+    ),
+    tls_certificate: Path | None = typer.Option(None, help="Certificate chain to serve https by, PEM."),
+    tls_key: Path | None = typer.Option(None, help="The certificate's private key, PEM."),
+    behind_proxy: list[str] | None = typer.Option(
+        None, help="Address of a proxy in front that ends TLS, which is believed who the client is; may be repeated."
+    ),
 ) -> None:
-    """Serve the web page and the API to this computer, until Ctrl-C.
+    """Serve the web page and the API, until Ctrl-C.
 
-    Further settings are read from the environment: DERMALOOP_MAX_FILE_BYTES and others, see docs/web.md.
+    Without options, to this computer only; the first time, a link is printed that signs you in once. Further settings
+    are read from the environment: DERMALOOP_MAX_FILE_BYTES and others, see docs/web.md.
     """
+    from dermaloop.cases import accounts
+    from dermaloop.cases.store import open_store
     from dermaloop.core.bundle import open_bundle
     from dermaloop.inference.classifier import Classifier
     from dermaloop.inference.default import default_bundle_path
     from dermaloop.web.app import create_app
-    from dermaloop.web.settings import read_settings, require_loopback
+    from dermaloop.web.settings import read_settings, require_safe
 
-    settings = read_settings(host=host, port=port, bundle=bundle, operating_point=operating_point)
-    require_loopback(settings.host)
+    settings = read_settings(
+        host=host,
+        port=port,
+        store=store,
+        bundle=bundle,
+        operating_point=operating_point,
+        names=",".join(name) if name else None,
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
+        behind_proxy=",".join(behind_proxy) if behind_proxy else None,
+    )
+    require_certificate(settings)
     opened = open_bundle(settings.bundle or default_bundle_path())
     classifier = Classifier(opened, threads=settings.threads, operating_point=settings.operating_point)
-    with listen(settings) as listener:
-        run(create_app(settings, classifier), listener, settings.host)
+    held = open_store(settings.store_folder, database_url=settings.database_url, images_url=settings.images_url)
+    try:
+        with held.database.read() as transaction:
+            require_safe(settings, admin_has_password=accounts.an_admin_has_a_password(transaction))
+        with listen(settings) as listener:
+            run(create_app(settings, classifier, held), listener, settings, first_path(held.database))
+    finally:
+        held.close()
+
+
+def first_path(database: Database) -> str:
+    """Where to begin: a link that signs the owner in, while nobody has a password; then the first page."""
+    from dermaloop.cases import accounts, links
+    from dermaloop.cases.actor import system
+
+    with database.begin() as transaction:
+        if accounts.someone_has_a_password(transaction):
+            return ""
+        return f"enter/{links.for_owner(transaction, system('serve'))}"
+
+
+def require_certificate(settings: Settings) -> None:
+    """Refuses a certificate that no browser could be served by, before anything else is done.
+
+    Raises:
+        ServeError: The files cannot be read, or do not belong together.
+    """
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except OSError as error:  # an SSLError is one too
+        raise ServeError(
+            f"certificate and key cannot be used ({(error.strerror or str(error)).lower()})",
+            where=f"{settings.tls_certificate}, {settings.tls_key}",
+            way_out="Both must be PEM files, the key without a password, and belong together.",
+        ) from error
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -87,14 +148,26 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def link(listener: socket.socket, host: str) -> str:
-    """The address to open in a browser."""
+def link(listener: socket.socket, settings: Settings) -> str:
+    """The address to open in a browser, with its last slash."""
+    port = listener.getsockname()[1]
+    if settings.proxies:
+        return f"https://{settings.host_names[0] if settings.host_names else settings.host}/"
+    host = settings.host_names[0] if settings.host_names else settings.host
     shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{listener.getsockname()[1]}/"
+    return f"{'https' if settings.secure else 'http'}://{shown}:{port}/"
 
 
-def run(application: object, listener: socket.socket, host: str) -> None:
+def run(application: object, listener: socket.socket, settings: Settings, path: str = "") -> None:
     """Serves until SIGINT or SIGTERM, says the link once it answers, and ends without a trace of either.
+
+    Requests in hand are finished before it ends; a second signal ends it at once.
+
+    Args:
+        application: To be served.
+        listener: Where.
+        settings: For TLS, and the proxy to believe.
+        path: Of the link, after the slash.
 
     Raises:
         ServeError: The application did not start.
@@ -107,16 +180,20 @@ def run(application: object, listener: socket.socket, host: str) -> None:
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
-                text = f"dermaloop is ready: {address}"
-                console.print(f"{text}  (Ctrl-C to stop)" if console.is_terminal else text)
+                text = f"dermaloop is ready: {address}{path}"
+                console.print(f"{text}  (Ctrl-C to stop)" if console.is_terminal else text, markup=False)
 
-    address = link(listener, host)
+    address = link(listener, settings)
     config = uvicorn.Config(
         application,  # type: ignore[arg-type]
         log_level="warning",
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=list(settings.proxies),
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+        limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=_GRACE_S,
     )
     # The server restores these handlers when it has stopped and raises the signal again: stopping is then no error.

@@ -6,11 +6,15 @@ error is a request that could not be answered at all.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
+from starlette.responses import JSONResponse
 
+from dermaloop.cases.roles import Role, Scope
 from dermaloop.web import schema
+from dermaloop.web.access import allow, check_upload_token, public
 from dermaloop.web.desk import desk_of
 from dermaloop.web.errors import STATUS, TITLE, WebError
 from dermaloop.web.upload import FIELD, Upload
@@ -38,7 +42,14 @@ _FORM: dict[str, Any] = {
         },
     }
 }
-_EXAMPLE = "curl -F pictures=@lesion.jpg 'http://127.0.0.1:8000/api/v1/classify?heatmap=png'"
+_EXAMPLE = (
+    'curl -H "Authorization: Bearer $DERMALOOP_TOKEN" -F pictures=@lesion.jpg '
+    "'http://127.0.0.1:8000/api/v1/classify?heatmap=png'"
+)
+_SCHEMES = {
+    "token": {"type": "http", "scheme": "bearer", "description": "Made on the page 'My account'; see its scopes there."}
+}
+_OPEN_PATHS = ("/healthz", "/readyz")
 
 
 def _problems(*codes: str) -> dict[int | str, dict[str, Any]]:
@@ -60,11 +71,16 @@ def _problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     "/api/v1/classify",
     summary="Classify one or several pictures",
     tags=["classify"],
+    dependencies=[allow(Role.VIEWER, scope=Scope.CLASSIFY, upload=True)],
     openapi_extra=_FORM,
     response_description="One result per file, in the order sent.",
     responses=_problems(
         "malformed_upload",
+        "not_signed_in",
+        "bad_token",
         "cross_site",
+        "stale_form",
+        "scope_missing",
         "upload_too_slow",
         "file_too_large",
         "too_many_files",
@@ -95,15 +111,18 @@ async def classify(
     def one(upload: Upload) -> schema.ResultModel:
         return schema.result(predict(desk.classifier, upload, desk.settings), heatmap)
 
-    return schema.ClassifyAnswer(results=await desk.answer_uploads(request, one))
+    return schema.ClassifyAnswer(
+        results=await desk.answer_uploads(request, one, check=partial(check_upload_token, request))
+    )
 
 
 @router.get(
     "/api/v1/model",
     summary="The model being served",
     tags=["model"],
+    dependencies=[allow(Role.VIEWER, scope=Scope.CLASSIFY)],
     response_description="What the model is.",
-    responses=_problems("internal"),
+    responses=_problems("not_signed_in", "bad_token", "scope_missing", "internal"),
 )
 async def model(request: Request) -> schema.ModelAnswer:
     """Identity, classes, operating points with what was measured at them, limits, licence and training sources."""
@@ -111,7 +130,13 @@ async def model(request: Request) -> schema.ModelAnswer:
     return schema.model(desk.classifier.bundle, desk.point.name)
 
 
-@router.get("/healthz", summary="Whether the server runs", tags=["probes"], response_description="It does.")
+@router.get(
+    "/healthz",
+    summary="Whether the server runs",
+    tags=["probes"],
+    dependencies=[public("a probe of the process, which tells nothing else")],
+    response_description="It does.",
+)
 async def healthz() -> schema.Health:
     """Answers as long as the process does."""
     return schema.Health(status="ok")
@@ -121,6 +146,7 @@ async def healthz() -> schema.Health:
     "/readyz",
     summary="Whether pictures can be assessed",
     tags=["probes"],
+    dependencies=[public("a probe of the process, which tells nothing else")],
     response_description="They can.",
     responses=_problems("not_ready", "busy"),
 )
@@ -133,11 +159,25 @@ async def readyz(request: Request) -> schema.Health:
         return schema.Health(status="ready")
 
 
+@router.get(
+    "/api/openapi.json",
+    include_in_schema=False,
+    dependencies=[public("describes the program, and holds nothing of the clinic")],
+)
+async def openapi(request: Request) -> JSONResponse:
+    """The description of the API for machines."""
+    return JSONResponse(request.app.openapi())
+
+
 def describe(document: dict[str, Any]) -> dict[str, Any]:
     """Adds what FastAPI cannot know to the OpenAPI document: the shape of problems, an example call."""
     problem = schema.Problem.model_json_schema()
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = problem
+    document["components"]["securitySchemes"] = _SCHEMES
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            operation["security"] = [] if path in _OPEN_PATHS else [{name: []} for name in _SCHEMES]
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     operation = document["paths"]["/api/v1/classify"]["post"]

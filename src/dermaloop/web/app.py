@@ -6,7 +6,7 @@ Owns assembly only. Refuses to read the environment or to open a bundle: both ar
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -19,39 +19,54 @@ from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from dermaloop import __version__
+from dermaloop.cases import passwords
+from dermaloop.cases.store import Store
 from dermaloop.core.errors import DermaloopError
 from dermaloop.inference.classifier import Classifier
-from dermaloop.web import api, pages
+from dermaloop.web import account_pages, api, pages, people_pages
+from dermaloop.web.access import require_stated
 from dermaloop.web.capacity import Capacity
+from dermaloop.web.cookies import Cookies, key_from
 from dermaloop.web.desk import Desk
 from dermaloop.web.errors import WebError, headers_of, problem
+from dermaloop.web.identity import identify
 from dermaloop.web.samples import SAMPLES, sample_jpeg
 from dermaloop.web.security import SecurityMiddleware, allowed_hosts
 from dermaloop.web.settings import Settings
 from dermaloop.web.translation import TranslationMiddleware
 from dermaloop.web.wording import DISCLAIMER
 
+MOUNTS = {"/static": "styles and scripts, which hold nothing of the clinic"}
+"""What is served whole from a folder, and why everybody may have it."""
 _MACHINE_PATHS = ("/api/v1/", "/api/openapi.json", "/healthz", "/readyz")
 _CLIENT_CLOSED_REQUEST = 499
+_HASHING_WORKERS, _HASHING_WAITING, _HASHING_TIMEOUT_S = 2, 16, 20.0
+"""One check of a password takes 64 MiB for tens of milliseconds, so few run at once."""
 
 
-def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
+def create_app(settings: Settings, classifier: Classifier, store: Store) -> FastAPI:
     """The application, ready to be run by an ASGI server.
 
     Args:
         settings: Limits and time-outs.
         classifier: Ready to use; made with the settings' operating point and threads by the caller.
+        store: Open, its tables up to date; closed by the caller.
     """
     capacity = Capacity(settings.workers, settings.max_waiting, settings.classify_timeout_s)
-    desk = Desk(settings, classifier, capacity)
+    hashing = Capacity(_HASHING_WORKERS, _HASHING_WAITING, _HASHING_TIMEOUT_S, "checking as many passwords as it can")
+    age_s = int(settings.lifetime.absolute.total_seconds())
+    cookies = Cookies(key_from(store.database.audit_key), settings.secure, age_s)
+    desk = Desk(settings, classifier, capacity, store, cookies, hashing)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await capacity.run(_warm_up, classifier)
+        await hashing.run(passwords.warm_up)
         desk.ready = True
         yield
         desk.ready = False
         capacity.close()
+        hashing.close()
 
     app = FastAPI(
         title="dermaloop",
@@ -59,19 +74,23 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
         summary="Finds skin cancer in photographs of skin lesions.",
         description=f"{DISCLAIMER} Pictures are assessed in memory and never stored.",
         license_info={"name": f"Software: Apache-2.0. Model: {classifier.bundle.spec.licence}"},
-        openapi_url="/api/openapi.json",
+        openapi_url=None,  # served by a route of ours, which states who may read it
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
     )
     app.state.desk = desk
     app.include_router(api.router)
-    app.include_router(pages.router)
+    for router in (pages.router, account_pages.router, people_pages.router):
+        app.include_router(router)
     app.mount("/static", StaticFiles(directory=pages.static_folder()), name="static")
+    require_stated(app.routes, MOUNTS)
     _describe(app)
     _handle_errors(app)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(settings.host), www_redirect=False)
-    app.add_middleware(SecurityMiddleware, answer=_answer)
+    app.add_middleware(
+        TrustedHostMiddleware, allowed_hosts=allowed_hosts(settings.host, settings.host_names), www_redirect=False
+    )
+    app.add_middleware(SecurityMiddleware, answer=_answer, secure=settings.secure)
     app.add_middleware(TranslationMiddleware, machine_paths=_MACHINE_PATHS)  # outermost: it sees every error's page
     return app
 
@@ -129,5 +148,9 @@ async def _answer(request: Request, error: DermaloopError) -> Response:
     if request.url.path.startswith(_MACHINE_PATHS):
         document = problem(error)
         return JSONResponse(document, document["status"], headers_of(error), "application/problem+json")
+    if error.code == "not_signed_in" and request.method == "GET" and not request.url.path.endswith("/part"):
+        return account_pages.to_sign_in(request)
+    with suppress(DermaloopError):  # the error in hand is told even where it cannot be found out who asks
+        await identify(request)
     # The security middleware answers for requests that never reached the application's router.
     return pages.problem_page(request, error)

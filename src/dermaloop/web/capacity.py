@@ -27,12 +27,16 @@ class Capacity:
         workers: Computations that run at the same time.
         waiting: Requests beyond those that may wait.
         timeout_s: Longest time to wait for one computation, its time in the queue included.
+        doing: What it is that takes the places, for the error that says so.
     """
 
-    def __init__(self, workers: int, waiting: int, timeout_s: float) -> None:
+    def __init__(
+        self, workers: int, waiting: int, timeout_s: float, doing: str = "assessing as many pictures as it can"
+    ) -> None:
         self.places = workers + waiting
         self.taken = 0
         self._timeout_s = timeout_s
+        self._doing = doing
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="dermaloop-assess")
 
     @contextmanager
@@ -45,7 +49,7 @@ class Capacity:
         if self.taken >= self.places:
             raise WebError(
                 "busy",
-                "the server is assessing as many pictures as it can",
+                f"the server is {self._doing}",
                 way_out=f"Try again in {RETRY_AFTER_S} seconds.",
                 retry_after_s=RETRY_AFTER_S,
             )

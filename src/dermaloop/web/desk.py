@@ -1,4 +1,4 @@
-"""What the routes share: the classifier, the settings, the places, and how a request becomes results.
+"""What the routes share: classifier, settings, places, database, and how a request becomes results.
 
 Owns the order of things: take a place, read the body, assess each file in a worker thread. Refuses to know HTML and
 JSON.
@@ -11,10 +11,14 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from fastapi import Request
+from starlette.concurrency import run_in_threadpool
 
+from dermaloop.cases.database import Database, Transaction
+from dermaloop.cases.store import Store
 from dermaloop.core.bundle import OperatingPoint
 from dermaloop.inference.classifier import Classifier
 from dermaloop.web.capacity import Capacity
+from dermaloop.web.cookies import Cookies
 from dermaloop.web.settings import Settings
 from dermaloop.web.upload import Upload, receive
 from dermaloop.web.views import View, assess
@@ -29,15 +33,54 @@ class Desk:
     settings: Settings
     classifier: Classifier
     capacity: Capacity
+    store: Store
+    cookies: Cookies
+    hashing: Capacity
+    """Places and threads for passwords, apart from those for pictures: neither can crowd the other out."""
     ready: bool = field(default=False)
+
+    @property
+    def database(self) -> Database:
+        """The records."""
+        return self.store.database
 
     @property
     def point(self) -> OperatingPoint:
         """The operating point that decides."""
         return self.classifier.operating_point
 
+    async def write(self, function: Callable[[Transaction], T]) -> T:
+        """Runs a function in one writing transaction, off the event loop: kept whole, or not at all.
+
+        Raises:
+            StoreError: As `Database.begin` says.
+        """
+        return await run_in_threadpool(_write, self.database, function)
+
+    async def read(self, function: Callable[[Transaction], T]) -> T:
+        """Runs a function in one reading transaction, off the event loop.
+
+        Raises:
+            StoreError: As `Database.read` says.
+        """
+        return await run_in_threadpool(_read, self.database, function)
+
+    async def hash(self, function: Callable[..., T], *given: object) -> T:
+        """Runs what takes a password's time, in one of the few places for it.
+
+        Raises:
+            WebError: As `Capacity` says.
+        """
+        with self.hashing.place():
+            return await self.hashing.run(function, *given)
+
     async def answer_uploads(
-        self, request: Request, function: Callable[[Upload], T], *, keep_going: bool = False
+        self,
+        request: Request,
+        function: Callable[[Upload], T],
+        *,
+        check: Callable[[str], None],
+        keep_going: bool = False,
     ) -> list[T]:
         """Reads the request's files and applies a blocking function to each, in order.
 
@@ -45,12 +88,13 @@ class Desk:
             request: Its body has not been read.
             function: Runs in a worker thread.
             keep_going: See `upload.receive`.
+            check: Called with the value of the form's field `form_token` before the first file is read.
 
         Raises:
             WebError: As `upload.receive` and `Capacity` say.
         """
         with self.capacity.place():
-            uploads = await receive(request, self.settings, keep_going=keep_going)
+            uploads = await receive(request, self.settings, check=check, keep_going=keep_going)
             return [await self.capacity.run(function, upload) for upload in uploads]
 
     async def view_sample(self, upload: Upload) -> View:
@@ -61,6 +105,16 @@ class Desk:
         """
         with self.capacity.place():
             return await self.capacity.run(lambda: assess(self.classifier, upload, self.settings, drawn=True))
+
+
+def _write(database: Database, function: Callable[[Transaction], T]) -> T:
+    with database.begin() as transaction:
+        return function(transaction)
+
+
+def _read(database: Database, function: Callable[[Transaction], T]) -> T:
+    with database.read() as transaction:
+        return function(transaction)
 
 
 def desk_of(request: Request) -> Desk:

@@ -16,12 +16,16 @@ from fastapi import APIRouter, Request
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from dermaloop.cases.roles import Role
 from dermaloop.core import bundle as bundles
 from dermaloop.core.errors import DermaloopError
 from dermaloop.web import translation
+from dermaloop.web.access import allow, check_upload_token, public
 from dermaloop.web.card import card_html
 from dermaloop.web.desk import Desk, desk_of
 from dermaloop.web.errors import WebError, headers_of, problem
+from dermaloop.web.people_words import browser_name, role_may, role_name, scope_name
+from dermaloop.web.report import report_of
 from dermaloop.web.samples import BY_NAME, SAMPLES, sample_jpeg
 from dermaloop.web.security import REPORT_POLICY
 from dermaloop.web.upload import Upload, megabytes
@@ -37,6 +41,7 @@ from dermaloop.web.wording import (
 
 router = APIRouter(include_in_schema=False)
 
+_READERS = allow(Role.VIEWER)
 _FORMATS = ".jpg,.jpeg,.png,.webp,.tif,.tiff,.bmp,.heic,.heif,.gif"
 
 
@@ -58,7 +63,10 @@ def _templates() -> jinja2.Environment:
     environment.filters["reason"] = reason_said
     environment.filters["megabytes"] = megabytes
     environment.filters["code"] = _code
+    environment.filters["browser"] = browser_name
+    environment.globals.update(role_name=role_name, role_may=role_may, scope_name=scope_name)
     environment.globals["measured_on"] = measured_on
+    environment.globals["report_of"] = report_of
     environment.globals["point_sentences"] = operating_point_sentences
     return environment
 
@@ -68,7 +76,7 @@ def _code(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped first
 
 
-def render(name: str, request: Request, **values: Any) -> str:
+def render(name: str, request: Request, /, **values: Any) -> str:
     """A template of this package as text."""
     desk = desk_of(request)
     bundle = desk.classifier.bundle
@@ -85,8 +93,17 @@ def render(name: str, request: Request, **values: Any) -> str:
         "path": request.url.path,
         "samples": SAMPLES,
         "formats": _FORMATS,
+        "me": getattr(request.state, "identity", None),
+        "form_token": _form_token(request),
     }
     return _templates().get_template(name).render(**{**common, **values})
+
+
+def _form_token(request: Request) -> str:
+    """The token for the forms of this page; empty where the browser carries nothing yet to tie it to."""
+    cookies = desk_of(request).cookies
+    carried = cookies.sign_in_secret(request) or getattr(request.state, "visit", None) or cookies.visit(request)
+    return cookies.form_token(carried) if carried else ""
 
 
 def _here(request: Request) -> str:
@@ -105,20 +122,27 @@ def problem_page(request: Request, error: DermaloopError) -> Response:
     )
 
 
-@router.get("/")
+def failed_form(request: Request, name: str, error: DermaloopError, /, **values: Any) -> HTMLResponse:
+    """A page with its form again, and above it what was wrong (`failure`); the status is the error's."""
+    document = problem(error)
+    page = render(name, request, failure=problem_said(document), failure_title=document["title"], **values)
+    return HTMLResponse(page, document["status"], headers_of(error))
+
+
+@router.get("/", dependencies=[_READERS])
 async def home(request: Request) -> HTMLResponse:
     """The form."""
     return HTMLResponse(render("home.html", request))
 
 
-@router.post("/assess")
+@router.post("/assess", dependencies=[allow(Role.VIEWER, upload=True)])
 async def assess_page(request: Request) -> HTMLResponse:
     """Results as a whole page, for browsers without scripts."""
     views = await _assess_uploads(request)
     return HTMLResponse(render("results.html", request, views=views))
 
 
-@router.post("/assess/part")
+@router.post("/assess/part", dependencies=[allow(Role.VIEWER, upload=True)])
 async def assess_part(request: Request) -> HTMLResponse:
     """Results as parts that the script puts into the page."""
     views = await _assess_uploads(request)
@@ -131,24 +155,25 @@ async def _assess_uploads(request: Request) -> list[View]:
     def one(upload: Upload) -> View:
         return assess(desk.classifier, upload, desk.settings)
 
-    return await desk.answer_uploads(request, one, keep_going=True)
+    check = functools.partial(check_upload_token, request)
+    return await desk.answer_uploads(request, one, check=check, keep_going=True)
 
 
-@router.get("/sample/{name}.jpg")
+@router.get("/sample/{name}.jpg", dependencies=[_READERS])
 async def sample_picture(request: Request, name: str) -> Response:
     """The drawn picture itself."""
     _require_sample(name)
     content = await desk_of(request).capacity.run(sample_jpeg, name)
-    return Response(content, media_type="image/jpeg", headers={"Cache-Control": "max-age=3600"})
+    return Response(content, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
 
-@router.get("/sample/{name}")
+@router.get("/sample/{name}", dependencies=[_READERS])
 async def sample_page(request: Request, name: str) -> HTMLResponse:
     """The result for a drawn picture."""
     return HTMLResponse(render("results.html", request, views=[await _view_sample(request, name)]))
 
 
-@router.get("/sample/{name}/part")
+@router.get("/sample/{name}/part", dependencies=[_READERS])
 async def sample_part(request: Request, name: str) -> HTMLResponse:
     """The same as a part that the script puts into the page."""
     return HTMLResponse(render("_part.html", request, views=[await _view_sample(request, name)]))
@@ -166,7 +191,7 @@ def _require_sample(name: str) -> None:
         raise WebError("not_found", f"there is no sample {name!r}", way_out="Choose one on the first page.")
 
 
-@router.post("/language/{code}")
+@router.post("/language/{code}", dependencies=[public("keeps a choice in the reader's own browser only")])
 async def switch_language(code: str, to: str = "/") -> Response:
     """Keeps the reader's choice of language in a cookie and goes back to where they were."""
     if code not in translation.codes():
@@ -178,14 +203,14 @@ async def switch_language(code: str, to: str = "/") -> Response:
     return answer
 
 
-@router.get("/model")
+@router.get("/model", dependencies=[_READERS])
 async def model(request: Request) -> HTMLResponse:
     """The model card."""
     card = desk_of(request).classifier.bundle.parts[bundles.CARD].decode("utf-8", errors="replace")
     return HTMLResponse(render("model.html", request, card=card_html(card)))
 
 
-@router.get("/model/report")
+@router.get("/model/report", dependencies=[_READERS])
 async def report(request: Request) -> Response:
     """The bundle's own evaluation report, boxed in: it may run nothing and load nothing."""
     content = desk_of(request).classifier.bundle.parts.get(bundles.REPORT)
@@ -196,7 +221,7 @@ async def report(request: Request) -> Response:
     return HTMLResponse(content, headers={"Content-Security-Policy": REPORT_POLICY})
 
 
-@router.get("/api/docs")
+@router.get("/api/docs", dependencies=[_READERS])
 async def api_docs(request: Request) -> HTMLResponse:
     """The API's description for people, made from its OpenAPI document."""
     return HTMLResponse(render("api.html", request, document=request.app.openapi(), operations=_operations(request)))

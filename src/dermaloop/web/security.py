@@ -42,6 +42,8 @@ HEADERS: dict[str, str] = {
     "Cache-Control": "no-store",
 }
 
+TLS_HEADERS: dict[str, str] = {"Strict-Transport-Security": "max-age=31536000"}
+
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 Answer = Callable[[Request, DermaloopError], Awaitable[Response]]
@@ -55,11 +57,13 @@ class SecurityMiddleware:
     Args:
         app: The application.
         answer: Makes the response for an error.
+        secure: Whether browsers reach the server by TLS only, and shall not try otherwise again.
     """
 
-    def __init__(self, app: ASGIApp, answer: Answer) -> None:
+    def __init__(self, app: ASGIApp, answer: Answer, *, secure: bool = False) -> None:
         self._app = app
         self._answer = answer
+        self._headers = {**HEADERS, **(TLS_HEADERS if secure else {})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -73,7 +77,7 @@ class SecurityMiddleware:
             if message["type"] == "http.response.start":
                 started = True
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in self._headers.items():
                     headers.setdefault(name, value)
             await send(message)
 
@@ -110,6 +114,11 @@ def comes_from_another_site(method: str, headers: Headers) -> bool:
     return origin is not None and urlsplit(origin).netloc != headers.get("host", "")
 
 
-def allowed_hosts(host: str) -> list[str]:
-    """The names under which a loopback server answers; any other Host header is DNS rebinding."""
-    return sorted({"127.0.0.1", "localhost", "::1", "[::1]", host})
+def allowed_hosts(host: str, names: tuple[str, ...] = ()) -> list[str]:
+    """The names under which the server answers; any other Host header is DNS rebinding, or a scan.
+
+    Args:
+        host: The address that it listens on.
+        names: Those that browsers reach it by, beyond loopback.
+    """
+    return sorted({"127.0.0.1", "localhost", "::1", "[::1]", host, *names})

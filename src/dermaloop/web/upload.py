@@ -8,7 +8,7 @@ the framework's own form parser, which spools to disk, is not used; the syntax i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from dermaloop.web.errors import WebError
+from dermaloop.web.forms import FORM_TOKEN
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -31,6 +32,7 @@ _PART_LIMIT_FACTOR = 4
 _DRAIN_BYTES = 64 * _MEBIBYTE
 _DRAIN_S = 2.0
 _NAME_LENGTH = 200
+_FORM_TOKEN_BYTES = 200
 
 
 @dataclass(slots=True)
@@ -42,12 +44,16 @@ class Upload:
     too_large: bool = False
 
 
-async def receive(request: Request, settings: Settings, *, keep_going: bool = False) -> list[Upload]:
+async def receive(
+    request: Request, settings: Settings, *, check: Callable[[str], None] = lambda _: None, keep_going: bool = False
+) -> list[Upload]:
     """Reads the picture files of a multipart request.
 
     Args:
         request: Its body has not been read.
         settings: The limits.
+        check: Called with the value of the field `form_token` that stands before the files (empty where there is none),
+            before the first file is read; may raise.
         keep_going: What to do with a file over its limit: drop its content and mark it (True) or refuse the whole
             request (False).
 
@@ -61,7 +67,7 @@ async def receive(request: Request, settings: Settings, *, keep_going: bool = Fa
     stream = request.stream()
     try:
         async with asyncio.timeout(settings.upload_timeout_s):
-            return await _read(request, stream, settings, keep_going=keep_going)
+            return await _read(request, stream, _Collector(settings, check, keep_going=keep_going))
     except TimeoutError as error:
         raise WebError(
             "upload_too_slow",
@@ -74,9 +80,8 @@ async def receive(request: Request, settings: Settings, *, keep_going: bool = Fa
         raise
 
 
-async def _read(
-    request: Request, stream: AsyncIterator[bytes], settings: Settings, *, keep_going: bool
-) -> list[Upload]:
+async def _read(request: Request, stream: AsyncIterator[bytes], collector: _Collector) -> list[Upload]:
+    settings = collector.settings
     kind, options = parse_options_header(request.headers.get("content-type"))
     boundary = options.get(b"boundary")
     if kind != b"multipart/form-data" or not boundary:
@@ -89,7 +94,6 @@ async def _read(
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > settings.max_total_bytes:
         raise _request_too_large(settings)
-    collector = _Collector(settings, keep_going=keep_going)
     try:
         parser = MultipartParser(boundary, collector.callbacks(), max_size=float("inf"))
         received = 0
@@ -123,10 +127,13 @@ async def _read(
 class _Collector:
     """Takes the parser's events and keeps the files of the field `pictures`."""
 
-    def __init__(self, settings: Settings, *, keep_going: bool) -> None:
+    def __init__(self, settings: Settings, check: Callable[[str], None], *, keep_going: bool) -> None:
         self.uploads: list[Upload] = []
         self.ended = False
-        self._settings = settings
+        self.settings = settings
+        self._check = check
+        self._form_token: bytearray | None = None
+        self._in_form_token = False
         self._keep_going = keep_going
         self._parts = 0
         self._header_name, self._header_value, self._header_bytes = b"", b"", 0
@@ -149,7 +156,7 @@ class _Collector:
 
     def _part_begin(self) -> None:
         self._parts += 1
-        if self._parts > _PART_LIMIT_FACTOR * self._settings.max_files:
+        if self._parts > _PART_LIMIT_FACTOR * self.settings.max_files:
             raise self._too_many()
         self._header_bytes, self._disposition, self._name = 0, b"", None
         self._buffer, self._too_large = bytearray(), False
@@ -174,18 +181,25 @@ class _Collector:
 
     def _headers_finished(self) -> None:
         _, options = parse_options_header(self._disposition)
+        self._in_form_token = options.get(b"name") == FORM_TOKEN.encode() and self._form_token is None
+        if self._in_form_token:
+            self._form_token = bytearray()
         # A browser sends a file field that nothing was chosen for as a part with an empty file name.
         if options.get(b"name") == FIELD.encode() and options.get(b"filename"):
+            if not self.uploads:
+                self._check(bytes(self._form_token or b"").decode("ascii", errors="replace"))
             self._name = _clean_name(options[b"filename"])
-            if len(self.uploads) >= self._settings.max_files:
+            if len(self.uploads) >= self.settings.max_files:
                 raise self._too_many()
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._in_form_token and self._form_token is not None:
+            self._form_token += data[start : min(end, start + _FORM_TOKEN_BYTES - len(self._form_token))]
         if self._name is None or self._too_large:
             return
-        if len(self._buffer) + end - start > self._settings.max_file_bytes:
+        if len(self._buffer) + end - start > self.settings.max_file_bytes:
             if not self._keep_going:
-                raise file_too_large(self._name, f"{FIELD}[{len(self.uploads)}]", self._settings)
+                raise file_too_large(self._name, f"{FIELD}[{len(self.uploads)}]", self.settings)
             self._too_large, self._buffer = True, bytearray()
             return
         self._buffer += data[start:end]
@@ -201,9 +215,9 @@ class _Collector:
     def _too_many(self) -> WebError:
         return WebError(
             "too_many_files",
-            f"the request holds more than {self._settings.max_files} files",
+            f"the request holds more than {self.settings.max_files} files",
             field=FIELD,
-            way_out=f"Send at most {self._settings.max_files} pictures at once.",
+            way_out=f"Send at most {self.settings.max_files} pictures at once.",
         )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from dermaloop.cases.roles import COVERS, MAY
 from dermaloop.core import quality
 from dermaloop.core.bundle import OperatingPoint
 from dermaloop.core.image import REASONS
@@ -191,6 +192,27 @@ REASON_WORDS: dict[str, str] = {
 ADVICE: dict[str, str] = {
     "malformed_upload": N_("The pictures did not arrive whole. Send them again; if that fails, use another browser."),
     "host_not_allowed": N_("Open the page under the address that the program printed when it started."),
+    "not_signed_in": N_("Sign in to go on."),
+    "bad_token": N_("Make a new token on the page 'My account'."),
+    "wrong_password": N_("Check both, and the keyboard's capital letters."),
+    "stale_form": N_("Go back, reload the page and send the form again."),
+    "role_missing": N_("Ask an administrator for the role that this needs."),
+    "scope_missing": N_("Sign in, or use a token that has the scope."),
+    "record_not_found": N_("It may have been deleted. Look for it in the list."),
+    "conflict": N_("Reload the page to see how it stands now."),
+    "account": N_("See the list of people for how it stands now."),
+    "link": N_("It was used already, or its time is over. Ask an administrator for a new one, or sign in."),
+    "form_too_large": N_("Shorten its texts."),
+    "not_a_form": N_("Use the page's own form."),
+    "password": N_(
+        "Choose at least 12 characters, not all alike, with neither your name nor the program's in them, and type the "
+        "same twice."
+    ),
+    "token": N_("Say what the token is for, and choose at least one scope."),
+    "invalid_record": N_("Correct the entry and send the form again."),
+    "too_many_attempts": N_("Try again later, or ask an administrator."),
+    "store": N_("Ask whoever runs this server to check its disk and its database."),
+    "newer_database": N_("Ask whoever runs this server to install the newer version again."),
     "cross_site": N_("Another site tried to use this server. Use this server's own pages."),
     "not_found": N_("The address may be mistyped, or what was there is gone. Begin at the first page."),
     "method_not_allowed": N_("Begin at the first page."),
@@ -268,3 +290,5 @@ def borrowed() -> Iterator[str]:
     yield from REASONS.values()
     yield from quality.TEXTS
     yield from TITLE.values()
+    yield from MAY.values()
+    yield from COVERS.values()

@@ -113,7 +113,11 @@
     for (let attempt = 0; ; attempt += 1) {
       state.textContent = job.file ? texts.sending : texts.assessing;
       let body = null;
-      if (job.file) { body = new FormData(); body.append("pictures", job.file, job.name); }
+      if (job.file) {
+        body = new FormData();
+        body.append("form_token", form.elements.form_token.value);
+        body.append("pictures", job.file, job.name);
+      }
       const answer = await send(job.file ? "POST" : "GET", job.address, body, progress);
       if (answer.status === 503 && attempt < RETRIES) {
         state.textContent = texts.retry;
