@@ -5,10 +5,7 @@ import io
 import json
 import os
 import re
-import socket
 import subprocess
-import time
-import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Iterator
@@ -91,49 +88,43 @@ def test_it_classifies(base, lesion, tmp_path):
 
 
 @contextlib.contextmanager
-def serving(base: Path, bundle: Path) -> Iterator[str]:
-    """The web app of the base install on a free port; its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def serving(base: Path, bundle: Path, store: Path) -> Iterator[str]:
+    """The web app of the base install on a free port; the link that it prints."""
     process = subprocess.Popen(
-        [base / "dermaloop", "serve", "--port", str(port), "--bundle", bundle],
+        [base / "dermaloop", "serve", "--bundle", bundle, "--store", store],
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=subprocess.PIPE,
         text=True,
         env=clean_environment(),
     )
-    address = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(600):
-            with contextlib.suppress(urllib.error.URLError, ConnectionError):
-                urllib.request.urlopen(f"{address}/", timeout=5).close()
-                break
-            assert process.poll() is None, process.communicate()[0]
-            time.sleep(0.1)
-        yield address
+        link = re.search(r"http://\S+/enter/\S+", process.stdout.readline())
+        assert link, process.communicate(timeout=30)
+        yield link[0]
     finally:
         process.terminate()
         process.communicate(timeout=30)
 
 
-def test_it_serves_the_page_and_the_api(base, lesion, tmp_path):
-    boundary = "a-boundary-that-no-picture-holds"
-    body = (
-        (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="pictures"; filename="lesion.jpg"\r\n'
-            "Content-Type: image/jpeg\r\n\r\n"
-        ).encode()
-        + lesion
-        + f"\r\n--{boundary}--\r\n".encode()
-    )
-    with serving(base, toy_bundle(tmp_path)) as address:
-        with urllib.request.urlopen(address, timeout=60) as page:
-            assert "Not a medical device." in page.read().decode()
-        request = urllib.request.Request(
-            f"{address}/api/v1/classify", body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+def test_it_serves_the_page_and_the_api_by_the_link_that_it_prints(base, lesion, tmp_path):
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with serving(base, toy_bundle(tmp_path), tmp_path / "store") as link:
+        with browser.open(link, timeout=60) as answer:
+            page = answer.read().decode()
+        assert "Not a medical device." in page
+        token = re.search(r'name="form_token" value="(\w+)"', page)[1]
+        boundary = "a-boundary-that-no-picture-holds"
+        body = (
+            (
+                f'--{boundary}\r\nContent-Disposition: form-data; name="pictures"; filename="lesion.jpg"\r\n'
+                "Content-Type: image/jpeg\r\n\r\n"
+            ).encode()
+            + lesion
+            + f"\r\n--{boundary}--\r\n".encode()
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", "X-Form-Token": token}
+        address = link.partition("/enter/")[0] + "/api/v1/classify"
+        with browser.open(urllib.request.Request(address, body, headers), timeout=60) as answer:
             said = json.loads(answer.read())
     assert "lesion.jpg" in json.dumps(said)
     assert re.search(r'"status": "(assessed|abstained)"', json.dumps(said))

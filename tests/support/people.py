@@ -73,7 +73,7 @@ def sign_in(client: Any, role: Role, name: str = "") -> Account:
 def carry(client: Any, secret: str) -> None:
     """Lets a test client carry a sign-in's secret, and send the token of its forms by header."""
     cookies = client.app.state.desk.cookies
-    client.cookies.set(cookies.sign_in_name, cookies.signed(secret))
+    client.cookies.set(cookies.sign_in_name, cookies.signed(secret), domain=client.base_url.host, path="/")
     client.headers["X-Form-Token"] = cookies.form_token(secret)
 
 
