@@ -223,13 +223,15 @@ def test_the_probes_tell_running_from_ready(make_client):
 def test_the_description_is_whole(client):
     document = client.get("/api/openapi.json").json()
     text = json.dumps(document)
-    assert set(document["paths"]) == {"/api/v1/classify", "/api/v1/model", "/healthz", "/readyz"}
+    assert set(document["paths"]) == {"/api/v1/audit", "/api/v1/classify", "/api/v1/model", "/healthz", "/readyz"}
     for name in _references(document):
         assert name in document["components"]["schemas"]
     classify = document["paths"]["/api/v1/classify"]["post"]
     assert "multipart/form-data" in classify["requestBody"]["content"]
-    assert {"200", "400", "403", "408", "413", "415", "422", "503", "504"} <= set(classify["responses"])
+    assert {"200", "400", "401", "403", "408", "413", "415", "422", "503", "504"} <= set(classify["responses"])
     assert "HTTPValidationError" not in text
+    assert classify["security"] == [{"token": []}]
+    assert document["paths"]["/healthz"]["get"]["security"] == []
     assert document["components"]["schemas"]["ResultModel"]["properties"]["malignant_probability"]["examples"]
 
 

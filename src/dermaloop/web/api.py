@@ -16,7 +16,7 @@ from dermaloop.cases.roles import Role, Scope
 from dermaloop.web import schema
 from dermaloop.web.access import allow, check_upload_token, public
 from dermaloop.web.desk import desk_of
-from dermaloop.web.errors import STATUS, TITLE, WebError
+from dermaloop.web.errors import WebError, problems
 from dermaloop.web.upload import FIELD, Upload
 from dermaloop.web.views import predict
 
@@ -52,21 +52,6 @@ _SCHEMES = {
 _OPEN_PATHS = ("/healthz", "/readyz")
 
 
-def _problems(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """The described error answers of a route, by status."""
-    found: dict[int | str, dict[str, Any]] = {}
-    for code in codes:
-        status = int(STATUS[code])
-        text = f"`{code}`: {TITLE[code]}."
-        known = found.get(status)
-        if known:
-            known["description"] += f" {text}"
-        else:
-            content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-            found[status] = {"description": text, "content": content}
-    return found
-
-
 @router.post(
     "/api/v1/classify",
     summary="Classify one or several pictures",
@@ -74,7 +59,7 @@ def _problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     dependencies=[allow(Role.VIEWER, scope=Scope.CLASSIFY, upload=True)],
     openapi_extra=_FORM,
     response_description="One result per file, in the order sent.",
-    responses=_problems(
+    responses=problems(
         "malformed_upload",
         "not_signed_in",
         "bad_token",
@@ -122,7 +107,7 @@ async def classify(
     tags=["model"],
     dependencies=[allow(Role.VIEWER, scope=Scope.CLASSIFY)],
     response_description="What the model is.",
-    responses=_problems("not_signed_in", "bad_token", "scope_missing", "internal"),
+    responses=problems("not_signed_in", "bad_token", "scope_missing", "internal"),
 )
 async def model(request: Request) -> schema.ModelAnswer:
     """Identity, classes, operating points with what was measured at them, limits, licence and training sources."""
@@ -148,7 +133,7 @@ async def healthz() -> schema.Health:
     tags=["probes"],
     dependencies=[public("a probe of the process, which tells nothing else")],
     response_description="They can.",
-    responses=_problems("not_ready", "busy"),
+    responses=problems("not_ready", "busy"),
 )
 async def readyz(request: Request) -> schema.Health:
     """Answers 200 once a picture has been assessed to warm up, and while a place is free."""

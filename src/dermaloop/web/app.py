@@ -23,7 +23,7 @@ from dermaloop.cases import passwords
 from dermaloop.cases.store import Store
 from dermaloop.core.errors import DermaloopError
 from dermaloop.inference.classifier import Classifier
-from dermaloop.web import account_pages, api, pages, people_pages
+from dermaloop.web import account_pages, api, audit_pages, pages, people_pages
 from dermaloop.web.access import require_stated
 from dermaloop.web.capacity import Capacity
 from dermaloop.web.cookies import Cookies, key_from
@@ -81,7 +81,7 @@ def create_app(settings: Settings, classifier: Classifier, store: Store) -> Fast
     )
     app.state.desk = desk
     app.include_router(api.router)
-    for router in (pages.router, account_pages.router, people_pages.router):
+    for router in (pages.router, account_pages.router, people_pages.router, audit_pages.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=pages.static_folder()), name="static")
     require_stated(app.routes, MOUNTS)

@@ -155,3 +155,18 @@ def headers_of(error: DermaloopError) -> dict[str, str]:
         + (f', scope="{error.where}"' if error.where else ""),
     }.get(error.code)
     return {**found, "WWW-Authenticate": challenge} if challenge else found
+
+
+def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """The error answers of a route by status, as its description for OpenAPI."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for code in codes:
+        status = int(STATUS[code])
+        text = f"`{code}`: {TITLE[code]}."
+        known = found.get(status)
+        if known:
+            known["description"] += f" {text}"
+        else:
+            content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+            found[status] = {"description": text, "content": content}
+    return found

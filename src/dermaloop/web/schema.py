@@ -6,11 +6,14 @@ Owns names and meanings over the wire; they follow `core.prediction`. Refuses to
 from __future__ import annotations
 
 import base64
+from dataclasses import asdict
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dermaloop.cases.audit_list import Entry
 from dermaloop.core.bundle import Bundle, Gate, OperatingPoint
 from dermaloop.core.prediction import Prediction
 from dermaloop.core.taxonomy import ENTRIES
@@ -128,6 +131,30 @@ class ModelAnswer(_Answer):
     sources: dict[str, int] = Field(description="Training images by source.")
 
 
+class AuditEntryModel(_Answer):
+    """One entry of the audit log."""
+
+    sequence: int = Field(description="From 1, without gaps.", examples=[1024])
+    at: datetime = Field(examples=["2026-03-04T09:30:00.000000Z"])
+    actor_kind: str = Field(description="account, token or system.", examples=["account"])
+    actor_id: str = Field(examples=["2f1c5d0e-7a53-4f0b-9d57-0b8f6d0f3a11"])
+    actor_name: str = Field(description="As it was called at the time.", examples=["Dr. Ada Example"])
+    address: str | None = Field(description="Where the request came from.", examples=["127.0.0.1"])
+    action: str = Field(examples=["account.signed_in"])
+    subject_kind: str = Field(examples=["account"])
+    subject_id: str = Field(examples=["2f1c5d0e-7a53-4f0b-9d57-0b8f6d0f3a11"])
+    detail: dict[str, Any] = Field(examples=[{"how": "password"}])
+    previous: str = Field(description="Hash of the entry before.")
+    hash: str = Field(description="Keyed hash of this entry, the one before included.")
+
+
+class AuditAnswer(_Answer):
+    """One page of the audit log, newest first."""
+
+    entries: list[AuditEntryModel]
+    next: int | None = Field(description="Send it as `before` for the next page; null at the end.")
+
+
 class Problem(_Answer):
     """An error, as RFC 9457 says, with what it concerns and the way out."""
 
@@ -146,6 +173,11 @@ class Health(_Answer):
     """Whether the server runs (healthz) or can assess pictures (readyz)."""
 
     status: Literal["ok", "ready"]
+
+
+def audit_entry(entry: Entry) -> AuditEntryModel:
+    """The entry as the API sends it."""
+    return AuditEntryModel.model_validate(asdict(entry))
 
 
 def result(prediction: Prediction, heatmap: HeatmapFormat) -> ResultModel:
