@@ -174,6 +174,8 @@ def run(application: object, listener: socket.socket, settings: Settings, path: 
     """
     import uvicorn
 
+    from dermaloop.web.protocol import TimedProtocol
+
     console = Console(highlight=False, soft_wrap=True)
 
     class _Server(uvicorn.Server):
@@ -186,6 +188,8 @@ def run(application: object, listener: socket.socket, settings: Settings, path: 
     address = link(listener, settings)
     config = uvicorn.Config(
         application,  # type: ignore[arg-type]
+        http=TimedProtocol,
+        ws="none",
         log_level="warning",
         access_log=False,
         server_header=False,
