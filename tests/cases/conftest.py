@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from dermaloop.cases.actor import Actor
 from dermaloop.cases.anchor import Anchor
 from dermaloop.cases.database import open_database, upgrade
-from dermaloop.cases.store import open_images
+from dermaloop.cases.store import open_images, open_store
 from support.postgres import find_binaries, serving
 from support.s3 import s3_options, serving_s3
 
@@ -97,14 +97,19 @@ def s3():
         yield address
 
 
-@pytest.fixture
-def bucket(s3):
-    """Address of an empty bucket's folder, and the options to reach it."""
+@pytest.fixture(scope="session")
+def s3_bucket(s3):
+    """Name of a bucket, and the options to reach it."""
     options = s3_options(s3)
-    name = f"bucket-{next(_NUMBERS)}"
-    s3fs = pytest.importorskip("s3fs")
-    s3fs.S3FileSystem(skip_instance_cache=True, **options).mkdir(name)
-    return f"s3://{name}/clinic", options
+    pytest.importorskip("s3fs").S3FileSystem(skip_instance_cache=True, **options).mkdir("clinic")
+    return "clinic", options
+
+
+@pytest.fixture
+def bucket(s3_bucket):
+    """Address of an empty folder in a bucket, and the options to reach it."""
+    name, options = s3_bucket
+    return f"s3://{name}/{next(_NUMBERS)}", options
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -114,3 +119,24 @@ def images(request, tmp_path):
         return open_images(tmp_path / "images")
     url, options = request.getfixturevalue("bucket")
     return open_images(url, **options)
+
+
+@pytest.fixture(params=["embedded", "department"])
+def store(request, tmp_path):
+    """An open store: SQLite and a folder, or PostgreSQL and S3."""
+    folder = tmp_path / "store"
+    if request.param == "embedded":
+        opened = open_store(folder)
+    else:
+        url, options = request.getfixturevalue("bucket")
+        opened = open_store(folder, database_url=request.getfixturevalue("new_postgres")(), images_url=url, **options)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def embedded(tmp_path):
+    """An open store of the default kind."""
+    opened = open_store(tmp_path / "store")
+    yield opened
+    opened.close()

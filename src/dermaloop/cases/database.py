@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
 
@@ -243,7 +243,15 @@ def _translated() -> Iterator[None]:
     except DBAPIError as error:
         if error.connection_invalidated:
             raise StoreBusyError("the connection to the database was lost", way_out="Try again.") from error
-        raise
+        if (
+            type(error) is not DatabaseError
+        ):  # its kinds speak of a row or of a statement, and are the caller's to judge
+            raise
+        raise StoreError(
+            f"the database is damaged ({error.orig})",
+            where="database",
+            way_out="Restore it from a backup; docs/store.md says how.",
+        ) from error
     except NoSuchModuleError as error:
         raise StoreError("this kind of database is not supported", where="database") from error
 

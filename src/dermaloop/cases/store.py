@@ -85,22 +85,25 @@ def open_store(
             f"the store's folder cannot be used ({error.strerror})", where=str(folder), way_out="Choose another one."
         ) from error
     database = open_database(url, key, Anchor(folder / ANCHOR))
-    upgrade(database)
-    if check_log:
-        _check_key(database, folder)
-    return Store(folder, database, open_images(images_url or folder / IMAGES, **image_options))
+    try:
+        upgrade(database)
+        if check_log:
+            _check_key(database, folder)
+        return Store(folder, database, open_images(images_url or folder / IMAGES, **image_options))
+    except BaseException:
+        database.close()
+        raise
 
 
 def _check_key(database: Database, folder: Path) -> None:
     with database.read() as session:
         head = session.execute(sa.select(audit.AuditHeadRow)).scalar_one_or_none()
-        if head is not None and head.mac != audit.head_mac(database.audit_key, head.count, head.hash):
-            database.close()
-            raise StoreError(
-                "the audit log was written with another secret, or its end was changed",
-                where=str(folder / KEY),
-                way_out="Put the right audit.key back (a backup holds it); `dermaloop audit verify` says more.",
-            )
+    if head is not None and head.mac != audit.head_mac(database.audit_key, head.count, head.hash):
+        raise StoreError(
+            "the audit log was written with another secret, or its end was changed",
+            where=str(folder / KEY),
+            way_out="Put the right audit.key back (a backup holds it); `dermaloop audit verify` says more.",
+        )
 
 
 def default_database_url(folder: Path) -> str:
@@ -169,7 +172,7 @@ def open_images(url: str | Path, **options: Any) -> ImageStore:
     if parts.scheme == "s3":
         options.setdefault("config_kwargs", {"connect_timeout": 10, "read_timeout": 60})
     try:
-        system, root = fsspec.url_to_fs(text, use_listings_cache=False, skip_instance_cache=True, **options)
+        system, root = fsspec.url_to_fs(text, use_listings_cache=False, **options)
     except ImportError as error:
         raise MissingExtraError(
             f"the image store {parts.scheme}:// needs a library that is not installed",
