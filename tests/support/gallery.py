@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import html
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,34 +25,39 @@ _PAGE = """<!doctype html>
 """
 
 
+_SENT = '<!doctype html><title>Sent</title><link rel="icon" href="/static/mark.svg"><pre>%s</pre>'
+
+
 async def _refused(_request: Request, error: Exception) -> Response:
     return Response(str(error), 500)
 
 
 def gallery(
-    snippets: Mapping[str, tuple[str, str]], files: Mapping[str, tuple[bytes, str]], slow_s: float = 0.0
+    snippets: Mapping[str, tuple[str, str]],
+    files: Mapping[str, tuple[bytes, str]],
+    values: Mapping[str, Any] | None = None,
 ) -> Any:
     """An application of snippets.
 
     Args:
         snippets: Path to (template text for the head, template text for the body).
         files: Path to (content, media type).
-        slow_s: How long the files take, to see what is shown meanwhile.
+        values: What the templates get besides.
     """
 
     def page(head: str, body: str) -> Any:
         async def show(request: Request) -> Response:
             if request.method == "POST":
-                return HTMLResponse((await request.body()).decode(), media_type="text/plain")
+                sent = html.escape((await request.body()).decode())
+                return HTMLResponse(_SENT % sent)
             text = _PAGE % {"head": head, "body": body}
-            values = {"language": translation.current(), "query": request.query_params}
-            return HTMLResponse(pages._templates().from_string(text).render(**values))
+            given = {"language": translation.current(), **(values or {})}
+            return HTMLResponse(pages._templates().from_string(text).render(**given))
 
         return show
 
     def serve(content: bytes, media_type: str) -> Any:
         async def send(_request: Request) -> Response:
-            await asyncio.sleep(slow_s)
             return Response(content, media_type=media_type)
 
         return send

@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from dermaloop.cases.roles import Role
 from dermaloop.core import bundle as bundles
 from dermaloop.core.errors import DermaloopError
-from dermaloop.web import translation
+from dermaloop.web import bodymap, clinical, translation
 from dermaloop.web.access import allow, check_upload_token, public
 from dermaloop.web.card import card_html
 from dermaloop.web.desk import Desk, desk_of
@@ -32,6 +32,8 @@ from dermaloop.web.upload import Upload, megabytes
 from dermaloop.web.views import View, assess
 from dermaloop.web.wording import (
     DISCLAIMER,
+    confirmation_name,
+    diagnosis_name,
     measured_on,
     operating_point_sentences,
     percent,
@@ -67,6 +69,18 @@ def _templates() -> jinja2.Environment:
     environment.globals.update(role_name=role_name, role_may=role_may, scope_name=scope_name)
     environment.globals["measured_on"] = measured_on
     environment.globals["report_of"] = report_of
+    environment.globals.update(body_regions=bodymap.regions, body_outlines=bodymap.outlines)
+    environment.filters.update(
+        site=clinical.site_name,
+        sex=clinical.sex_name,
+        skin_type=clinical.skin_type_name,
+        management=clinical.management_name,
+        timing=clinical.timing_name,
+        picture_type=clinical.picture_type_name,
+        case_state=clinical.case_state_name,
+        diagnosis=diagnosis_name,
+        confirmation=confirmation_name,
+    )
     environment.globals["point_sentences"] = operating_point_sentences
     return environment
 
