@@ -185,6 +185,21 @@ def problems() -> str:
     return table(("Code", "Status", "In plain words"), rows)
 
 
+def roles() -> str:
+    """One row per role of an account."""
+    from dermaloop.cases.roles import MAY  # noqa: PLC0415
+
+    return table(("Role", "What it may do"), [(f"`{role.value}`", text) for role, text in MAY.items()])
+
+
+def scopes() -> str:
+    """One row per scope of a token."""
+    from dermaloop.cases.roles import COVERS, NEEDS  # noqa: PLC0415
+
+    rows = [(f"`{scope.value}`", text, f"`{NEEDS[scope].value}`") for scope, text in COVERS.items()]
+    return table(("Scope", "What a token with it may do", "Least role to give it"), rows)
+
+
 def options(command: str) -> str:
     """The usage, arguments and options of a command, or of every command of a group."""
     from typer.main import get_command  # noqa: PLC0415
@@ -245,7 +260,7 @@ def choices_of(parameter: Any) -> list[str]:
 
 MACHINE_DEPENDENT = {"workers"}
 """Options whose default is not the same everywhere, so that a page cannot state it."""
-COMMAND_NAMES = ("curate", "train", "evaluate", "classify", "bundle", "serve", "account")
+COMMAND_NAMES = ("curate", "train", "evaluate", "classify", "bundle", "serve", "account", "store", "audit")
 PARTS: dict[str, Callable[[], str]] = {
     "manifest-columns": manifest_columns,
     "manifest-rules": manifest_rules,
@@ -257,6 +272,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "training-keys": training_keys,
     "refusals": refusals,
     "problems": problems,
+    "roles": roles,
+    "scopes": scopes,
     "results": results,
     **{f"options-{name}": functools.partial(options, name) for name in COMMAND_NAMES},
 }

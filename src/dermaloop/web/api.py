@@ -43,7 +43,7 @@ _FORM: dict[str, Any] = {
     }
 }
 _EXAMPLE = (
-    'curl -H "Authorization: Bearer $DERMALOOP_TOKEN" -F pictures=@lesion.jpg '
+    'curl -H "Authorization: Bearer $TOKEN" -F pictures=@lesion.jpg '
     "'http://127.0.0.1:8000/api/v1/classify?heatmap=png'"
 )
 _SCHEMES = {
