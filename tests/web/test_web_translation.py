@@ -227,7 +227,7 @@ def test_a_result_says_all_in_german(client, lesion_jpeg, blank_png):
     ]
     answer = client.post("/assess", files=files, headers=headers)
     text = _text(answer)
-    assert re.search("Verdächtig: Überweisung angezeigt|Unter der Überweisungsschwelle", text)
+    assert re.search("Verdächtig: Überweisung empfohlen|Unter der Überweisungsschwelle", text)
     assert "Melanozytärer Nävus" in text
     assert "Sensitivität 96\xa0% (95-%-Intervall 90\xa0% bis 99\xa0%; 48 maligne Läsionen)." in html.unescape(
         answer.text
