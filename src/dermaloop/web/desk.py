@@ -6,7 +6,7 @@ JSON.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from dermaloop.core.bundle import OperatingPoint
 from dermaloop.inference.classifier import Classifier
 from dermaloop.web.capacity import Capacity
 from dermaloop.web.cookies import Cookies
+from dermaloop.web.forms import Form, read_form
 from dermaloop.web.settings import Settings
 from dermaloop.web.upload import Upload, receive
 from dermaloop.web.views import View, assess
@@ -81,6 +82,7 @@ class Desk:
         *,
         check: Callable[[str], None],
         keep_going: bool = False,
+        ready: Callable[[Form], Awaitable[None]] | None = None,
     ) -> list[T]:
         """Reads the request's files and applies a blocking function to each, in order.
 
@@ -89,12 +91,15 @@ class Desk:
             function: Runs in a worker thread.
             keep_going: See `upload.receive`.
             check: Called with the value of the form's field `form_token` before the first file is read.
+            ready: Called with the form's texts when all has arrived, before the first file is assessed; may raise.
 
         Raises:
             WebError: As `upload.receive` and `Capacity` say.
         """
         with self.capacity.place():
             uploads = await receive(request, self.settings, check=check, keep_going=keep_going)
+            if ready is not None:
+                await ready(await read_form(request))
             return [await self.capacity.run(function, upload) for upload in uploads]
 
     async def view_sample(self, upload: Upload) -> View:

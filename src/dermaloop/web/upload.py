@@ -16,7 +16,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from dermaloop.web.errors import WebError
-from dermaloop.web.forms import FORM_TOKEN
+from dermaloop.web.forms import FORM_TOKEN, Form
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -32,7 +32,7 @@ _PART_LIMIT_FACTOR = 4
 _DRAIN_BYTES = 64 * _MEBIBYTE
 _DRAIN_S = 2.0
 _NAME_LENGTH = 200
-_FORM_TOKEN_BYTES = 200
+_TEXTS_BYTES = 64 * 1024
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class Upload:
 async def receive(
     request: Request, settings: Settings, *, check: Callable[[str], None] = lambda _: None, keep_going: bool = False
 ) -> list[Upload]:
-    """Reads the picture files of a multipart request.
+    """Reads the picture files of a multipart request; its texts can be had by `forms.read_form` afterwards.
 
     Args:
         request: Its body has not been read.
@@ -62,7 +62,7 @@ async def receive(
 
     Raises:
         WebError: `not_multipart`, `malformed_upload`, `no_picture`, `file_too_large`, `too_many_files`,
-            `request_too_large`, `upload_too_slow`.
+            `request_too_large`, `upload_too_slow`, `form_too_large`, `bad_parameter`.
     """
     stream = request.stream()
     try:
@@ -121,6 +121,7 @@ async def _read(request: Request, stream: AsyncIterator[bytes], collector: _Coll
             field=FIELD,
             way_out=f"Choose at least one picture (form field '{FIELD}').",
         )
+    request.state.form = Form(collector.texts())
     return collector.uploads
 
 
@@ -132,8 +133,9 @@ class _Collector:
         self.ended = False
         self.settings = settings
         self._check = check
-        self._form_token: bytearray | None = None
-        self._in_form_token = False
+        self._texts: list[tuple[str, bytearray]] = []
+        self._texts_bytes = 0
+        self._in_text = False
         self._keep_going = keep_going
         self._parts = 0
         self._header_name, self._header_value, self._header_bytes = b"", b"", 0
@@ -181,20 +183,24 @@ class _Collector:
 
     def _headers_finished(self) -> None:
         _, options = parse_options_header(self._disposition)
-        self._in_form_token = options.get(b"name") == FORM_TOKEN.encode() and self._form_token is None
-        if self._in_form_token:
-            self._form_token = bytearray()
+        self._in_text = b"name" in options and b"filename" not in options
+        if self._in_text:
+            self._texts.append((options[b"name"].decode("utf-8", errors="replace")[:_NAME_LENGTH], bytearray()))
         # A browser sends a file field that nothing was chosen for as a part with an empty file name.
         if options.get(b"name") == FIELD.encode() and options.get(b"filename"):
             if not self.uploads:
-                self._check(bytes(self._form_token or b"").decode("ascii", errors="replace"))
+                token = next((value for name, value in self._texts if name == FORM_TOKEN), b"")
+                self._check(token.decode("ascii", errors="replace"))
             self._name = _clean_name(options[b"filename"])
             if len(self.uploads) >= self.settings.max_files:
                 raise self._too_many()
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
-        if self._in_form_token and self._form_token is not None:
-            self._form_token += data[start : min(end, start + _FORM_TOKEN_BYTES - len(self._form_token))]
+        if self._in_text:
+            self._texts_bytes += end - start
+            if self._texts_bytes > _TEXTS_BYTES:
+                raise WebError("form_too_large", "the form's texts are too long", way_out="Shorten them.")
+            self._texts[-1][1].extend(data[start:end])
         if self._name is None or self._too_large:
             return
         if len(self._buffer) + end - start > self.settings.max_file_bytes:
@@ -211,6 +217,19 @@ class _Collector:
 
     def _end(self) -> None:
         self.ended = True
+
+    def texts(self) -> dict[str, tuple[str, ...]]:
+        """The values of each text field, in the order sent."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name, value in self._texts:
+            try:
+                text = value.decode("utf-8")
+            except UnicodeDecodeError:
+                text = "\0"
+            if "\0" in text:
+                raise WebError("bad_parameter", "the field holds no text", field=name[:40], way_out="Write it again.")
+            found[name] = (*found.get(name, ()), text)
+        return found
 
     def _too_many(self) -> WebError:
         return WebError(
