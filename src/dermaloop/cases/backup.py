@@ -19,6 +19,7 @@ import re
 import sqlite3
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,8 @@ from dermaloop.core.files import replacing, replacing_folder
 MANIFEST = "backup.json"
 FORMAT = 1
 _PIECE = 1 << 20
+_DAMAGE = (KeyError, ValueError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What the library raises on a zip whose bytes have rotted, as tried."""
 _PICTURE = re.compile(rf"{IMAGES}/([0-9a-f]{{2}})/\1[0-9a-f]{{62}}")
 
 
@@ -188,6 +191,7 @@ def restore(file: Path, folder: Path) -> Backup:
         with _opened(Path(file)) as packed, replacing_folder(folder) as temporary:
             manifest = _manifest(packed, file)
             temporary.chmod(0o700)
+            (temporary / IMAGES).mkdir(mode=0o700)
             for name, digest in manifest["parts"].items():
                 _extract(packed, name, digest, temporary, file)
             _prove(temporary, manifest, file)
@@ -207,7 +211,7 @@ def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
         packed = zipfile.ZipFile(file)
     except FileNotFoundError as error:
         raise StoreError("there is no such file", where=str(file), way_out="Check the path.") from error
-    except (zipfile.BadZipFile, EOFError) as error:
+    except _DAMAGE as error:
         raise _no_backup(file, "it is no zip, or its end is missing") from error
     with packed:
         yield packed
@@ -221,7 +225,7 @@ def _manifest(packed: zipfile.ZipFile, file: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(packed.read(MANIFEST))
         known = {*_ABOUT, "format", "parts"} <= set(manifest)
-    except (KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise _no_backup(file, f"{MANIFEST} is missing or damaged") from error
     if not known or manifest["format"] != FORMAT:
         raise _no_backup(file, "it was made by another version of the program")
@@ -240,7 +244,7 @@ def _extract(packed: zipfile.ZipFile, name: str, digest: str, folder: Path, file
         with packed.open(name) as source, replacing(path) as temporary, temporary.open("xb") as target:
             temporary.chmod(0o600)
             _copy(source, target, found)
-    except (KeyError, zipfile.BadZipFile, EOFError) as error:
+    except _DAMAGE as error:
         raise _no_backup(file, f"its part {name} is missing or damaged") from error
     if found.hexdigest() != digest:
         raise _no_backup(file, f"its part {name} is not what was backed up")

@@ -58,6 +58,7 @@ def open_store(
     *,
     database_url: str | None = None,
     images_url: str | None = None,
+    make: bool = True,
     check_log: bool = True,
     **image_options: Any,
 ) -> Store:
@@ -67,6 +68,7 @@ def open_store(
         folder: The store's folder.
         database_url: See `open_database`; without it, SQLite in the folder.
         images_url: See `open_images`; without it, `images` in the folder.
+        make: Whether to make a store where there is none; else that is an error.
         check_log: Whether to refuse a store whose audit log has an end that the secret does not fit; off only to look
             into what happened.
         image_options: See `open_images`.
@@ -76,6 +78,10 @@ def open_store(
         MissingExtraError: A library for PostgreSQL or object storage is not installed.
     """
     folder = Path(folder).absolute()
+    if not make and not (folder / KEY).exists():
+        raise StoreError(
+            "there is no store here", where=str(folder), way_out="Name its folder with --store or DERMALOOP_STORE."
+        )
     url = database_url or default_database_url(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -20,6 +20,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "classify": ("dermaloop.cli.classify", "Classify pictures of skin lesions."),
     "bundle": ("dermaloop.cli.bundle", "Show, verify or convert a bundle."),
     "serve": ("dermaloop.cli.serve", "Serve the web page and the API."),
+    "store": ("dermaloop.cli.store", "Check, back up and restore the records."),
+    "audit": ("dermaloop.cli.audit", "Verify and export the audit log."),
     "account": ("dermaloop.cli.account", "Create, list, change and unlock accounts; print a link to sign in."),
 }
 """Command, the module that holds its typer app as `app`, and its line in the help."""
