@@ -16,17 +16,19 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from dermaloop.cases import audit, fields
 from dermaloop.cases.actor import Actor
 from dermaloop.cases.errors import InvalidRecordError
 from dermaloop.cases.practice import read_practice
 from dermaloop.cases.records import Case, record, without_answer
-from dermaloop.cases.tables import CaseRow, ImageRow, ImpressionRow, LesionRow, PatientRow, VisitRow
+from dermaloop.cases.tables import CaseRow, ImageRow, ImpressionRow, LesionRow, PatientRow, PredictionRow, VisitRow
 from dermaloop.cases.words import AWAITS_CONFIRMATION, CaseState, PictureType
+from dermaloop.core.prediction import Decision
 
 LARGEST_PAGE = 200
+_DECIDED = {1: Decision.NO_REFERRAL, 2: Decision.REFER}
 
 
 class Order(StrEnum):
@@ -70,6 +72,7 @@ class Row:
         images: How many pictures it has.
         cover_image_id: Its first dermoscopic picture, else its first; None without pictures.
         answer_hidden: Whether the model's answer is hidden from who asked.
+        decision: What the model decided: refer where it did so on any of the case's pictures; none where hidden.
     """
 
     case: Case
@@ -81,6 +84,7 @@ class Row:
     images: int
     cover_image_id: str | None
     answer_hidden: bool
+    decision: Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ def worklist(
     hidden = _hidden(session, actor)
     key, descending = _key(wanted.order, hidden)
     query = (
-        sa.select(CaseRow, PatientRow.pseudonym, LesionRow, VisitRow.visited_on, hidden, key, *_pictures())
+        sa.select(CaseRow, PatientRow.pseudonym, LesionRow, VisitRow.visited_on, hidden, key, *_pictures(), _decision())
         .join(PatientRow, PatientRow.id == CaseRow.patient_id)
         .join(LesionRow, LesionRow.id == CaseRow.lesion_id)
         .join(VisitRow, VisitRow.id == CaseRow.visit_id)
@@ -153,6 +157,7 @@ def _row(  # noqa: PLR0917 - the query's columns, in its order
     _key_value: Any,
     images: int,
     cover: str | None,
+    decided: int | None,
 ) -> Row:
     whole = record(Case, case)
     return Row(
@@ -165,6 +170,7 @@ def _row(  # noqa: PLR0917 - the query's columns, in its order
         images=images,
         cover_image_id=cover,
         answer_hidden=bool(hidden),
+        decision=Decision.NONE if hidden or not decided else _DECIDED[decided],
     )
 
 
@@ -223,6 +229,21 @@ def _pictures() -> tuple[sa.ScalarSelect[Any], sa.ScalarSelect[Any]]:
         .scalar_subquery()
     )
     return number, cover
+
+
+def _decision() -> sa.ScalarSelect[Any]:
+    """What the model decided on a case, by its latest answer on each picture, as a key of `_DECIDED`."""
+    later = aliased(PredictionRow)
+    superseded = sa.exists().where(later.image_id == PredictionRow.image_id, later.made_at > PredictionRow.made_at)
+    weight = sa.case(
+        (PredictionRow.decision == Decision.REFER, 2), (PredictionRow.decision == Decision.NO_REFERRAL, 1), else_=0
+    )
+    return (
+        sa.select(sa.func.max(weight))
+        .where(PredictionRow.case_id == CaseRow.id, ~superseded)
+        .correlate(CaseRow)
+        .scalar_subquery()
+    )
 
 
 def _write_cursor(order: Order, value: float | datetime, last_id: str) -> str:

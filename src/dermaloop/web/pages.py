@@ -35,7 +35,6 @@ from dermaloop.web.wording import (
     confirmation_name,
     diagnosis_name,
     measured_on,
-    operating_point_sentences,
     percent,
     problem_said,
     reason_said,
@@ -81,7 +80,6 @@ def _templates() -> jinja2.Environment:
         diagnosis=diagnosis_name,
         confirmation=confirmation_name,
     )
-    environment.globals["point_sentences"] = operating_point_sentences
     return environment
 
 

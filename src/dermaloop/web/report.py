@@ -16,7 +16,7 @@ from dermaloop.web.clinical import management_name, sex_name, site_name, skin_ty
 from dermaloop.web.translation import date, moment
 from dermaloop.web.translation import gettext as _
 from dermaloop.web.views import View, shows_figures
-from dermaloop.web.wording import Said, confirmation_name, diagnosis_name, operating_point_sentences, reason_said
+from dermaloop.web.wording import Said, confirmation_name, diagnosis_name, reason_said
 
 _LONG_TEXT = 450
 """Characters from which the clinician's text is set small, so that the report stays one page."""
@@ -123,7 +123,7 @@ def report_of(
         confirmed=_confirmed(facts),
         reasons=tuple(reason_said(reason) for reason in view.prediction.reasons),
         figures=shows_figures(view.prediction),
-        point=operating_point_sentences(view.point),
+        point=view.point_sentences,
         limits=limits(),
         clinician=facts.clinician,
         signed="" if facts.signed_at is None else moment(facts.signed_at),

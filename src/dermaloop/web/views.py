@@ -1,7 +1,7 @@
 """From an uploaded file to what the page shows of it.
 
-Owns the view of one result: classification, then the picture, the heatmap and the sentences. Refuses to know HTTP and
-HTML. Runs in a worker thread. The trade-off: figures and heatmap of a declined picture are withheld from the page
+Owns the view of one result: classification, then the picture, the heatmap and the sentences; from the records too,
+where nothing is classified again. Refuses to know HTTP and HTML. Runs in a worker thread. The trade-off: figures and heatmap of a declined picture are withheld from the page
 (a number beside "no assessment" would be read as one) unless it was declined only for lying too close to the threshold.
 """
 
@@ -19,7 +19,16 @@ from dermaloop.web.render import data_address, heatmap_png, picture_jpeg
 from dermaloop.web.settings import Settings
 from dermaloop.web.translation import gettext, number
 from dermaloop.web.upload import Upload, file_too_large
-from dermaloop.web.wording import QUALITY, Verdict, confirmation_name, diagnosis_name, percent, verdict
+from dermaloop.web.wording import (
+    QUALITY,
+    Verdict,
+    absent_point_sentences,
+    confirmation_name,
+    diagnosis_name,
+    operating_point_sentences,
+    percent,
+    verdict,
+)
 
 _WHOLE = 0.999
 _AMBIGUOUS = "ambiguous"
@@ -53,11 +62,14 @@ class Similar:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the page shows of one file. Addresses are `data:`; boxes are in pixels of the shown picture."""
+    """What a page shows of one picture. Addresses are `data:` or paths of this server; boxes are in pixels of `size`."""
 
     prediction: Prediction
     verdict: Verdict
-    point: OperatingPoint
+    point: OperatingPoint | None
+    """What decided; None where it is not at hand, being another model's."""
+    point_sentences: tuple[str, ...]
+    threshold: float
     label: str
     picture: str = ""
     size: tuple[int, int] = (0, 0)
@@ -86,16 +98,44 @@ def assess(classifier: Classifier, upload: Upload, settings: Settings, *, drawn:
     """
     prediction = predict(classifier, upload, settings)
     point = classifier.operating_point
-    said = verdict(prediction, point)
     if prediction.status is Status.UNREADABLE:
-        return View(prediction, said, point, upload.name, drawn=drawn)
+        return view_of(prediction, point, upload.name, drawn=drawn)
     picture, size = _picture(upload, settings)
+    heatmap = ""
+    if prediction.heatmap is not None and shows_figures(prediction):
+        heatmap = data_address(heatmap_png(prediction.heatmap), "image/png")
+    return view_of(prediction, point, upload.name, picture=picture, size=size, heatmap=heatmap, drawn=drawn)
+
+
+def view_of(
+    prediction: Prediction,
+    point: OperatingPoint | None,
+    label: str,
+    *,
+    picture: str = "",
+    size: tuple[int, int] = (0, 0),
+    heatmap: str = "",
+    drawn: bool = False,
+) -> View:
+    """What a page shows of a prediction, fresh or from the records.
+
+    Args:
+        prediction: Of one picture.
+        point: What decided; None where it is not at hand.
+        label: What the page calls the picture.
+        picture: Its address; empty where it cannot be shown.
+        size: (width, height) in pixels of what is shown.
+        heatmap: Its address; empty where there is none. Only shown where figures are.
+        drawn: Whether the program drew the picture itself.
+    """
+    threshold = prediction.threshold or (point.threshold if point else 0.0)
+    said = operating_point_sentences(point) if point else absent_point_sentences(threshold)
+    view = View(prediction, verdict(prediction, point), point, said, threshold, label, drawn=drawn)
+    if prediction.status is Status.UNREADABLE:
+        return view
     frame = _box(prediction.frame, size)
-    view = View(
-        prediction,
-        said,
-        point,
-        upload.name,
+    view = replace(
+        view,
         picture=picture,
         size=size,
         frame=frame,
@@ -103,9 +143,8 @@ def assess(classifier: Classifier, upload: Upload, settings: Settings, *, drawn:
         quality=tuple(
             (gettext(QUALITY.get(name, name)), number(value, 2)) for name, value in prediction.quality.items()
         ),
-        drawn=drawn,
     )
-    return _with_figures(view) if shows_figures(prediction) else view
+    return _with_figures(view, heatmap) if shows_figures(prediction) else view
 
 
 def predict(classifier: Classifier, upload: Upload, settings: Settings) -> Prediction:
@@ -125,9 +164,8 @@ def shows_figures(prediction: Prediction) -> bool:
     return prediction.status is Status.ASSESSED or codes == {_AMBIGUOUS}
 
 
-def _with_figures(view: View) -> View:
+def _with_figures(view: View, heatmap: str) -> View:
     prediction = view.prediction
-    heatmap = "" if prediction.heatmap is None else data_address(heatmap_png(prediction.heatmap), "image/png")
     ordered = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
     bars = tuple(
         Bar(
@@ -144,7 +182,7 @@ def _with_figures(view: View) -> View:
         view,
         heatmap=heatmap,
         malignant_width=round(100 * (prediction.malignant_probability or 0.0), 2),
-        threshold_width=round(100 * view.point.threshold, 2),
+        threshold_width=round(100 * view.threshold, 2),
         bars=bars,
         similar=tuple(_similar(case) for case in prediction.similar),
     )

@@ -45,18 +45,19 @@ class Verdict:
     caution: str = ""
 
 
-def verdict(prediction: Prediction, point: OperatingPoint) -> Verdict:
+def verdict(prediction: Prediction, point: OperatingPoint | None) -> Verdict:
     """The answer for one picture.
 
     Args:
         prediction: Of that picture.
-        point: The operating point that it was decided by.
+        point: The operating point that it was decided by; None where it is not at hand, being another model's.
     """
     if prediction.status is Status.UNREADABLE:
         return Verdict("unreadable", _("Picture not readable"), "")
     if prediction.status is Status.ABSTAINED or prediction.malignant_probability is None:
         return Verdict("abstained", _("No assessment"), _("The model declines to assess this picture."))
-    probability, threshold = percents(prediction.malignant_probability, prediction.threshold or point.threshold)
+    limit = prediction.threshold or (point.threshold if point else 0.0)
+    probability, threshold = percents(prediction.malignant_probability, limit)
     if prediction.decision is Decision.REFER:
         return Verdict(
             "refer",
@@ -64,7 +65,9 @@ def verdict(prediction: Prediction, point: OperatingPoint) -> Verdict:
             _("Estimated probability of malignancy: %(probability)s. Referral threshold: %(threshold)s.")
             % {"probability": probability, "threshold": threshold},
             _("Not a diagnosis: at this threshold, about %(false)s of benign lesions are flagged too.")
-            % {"false": percent(1 - point.specificity, 0)},
+            % {"false": percent(1 - point.specificity, 0)}
+            if point
+            else _("Not a diagnosis: benign lesions are flagged too."),
         )
     return Verdict(
         "no_referral",
@@ -72,7 +75,9 @@ def verdict(prediction: Prediction, point: OperatingPoint) -> Verdict:
         _("Estimated probability of malignancy: %(probability)s. Referral threshold: %(threshold)s.")
         % {"probability": probability, "threshold": threshold},
         _("This does not rule out malignancy: at this threshold, about %(missed)s of malignant lesions are missed.")
-        % {"missed": percent(1 - point.sensitivity, 0)},
+        % {"missed": percent(1 - point.sensitivity, 0)}
+        if point
+        else _("This does not rule out malignancy: some malignant lesions are missed."),
     )
 
 
@@ -96,6 +101,14 @@ def operating_point_sentences(point: OperatingPoint) -> tuple[str, ...]:
             "n": number(point.n_benign),
         },
         _("Measured on: %(where)s.") % {"where": measured_on(point)},
+    )
+
+
+def absent_point_sentences(threshold: float) -> tuple[str, ...]:
+    """What can be said of the operating point of a model that is not at hand: how it performed is in that model."""
+    return (
+        _("Refer from an estimated probability of malignancy of %(threshold)s.") % {"threshold": percent(threshold)},
+        _("Assessed by another model than the present one; how that one performs stands in its own model card."),
     )
 
 
