@@ -210,7 +210,10 @@ def _foreign(page):
     return set(re.findall(r"\b(?:the|and|of|with|picture|pictures|is|this|not|by)\b", html.unescape(shown)))
 
 
-@pytest.mark.parametrize("path", ["/", "/sample/irregular", "/sample/everyday", "/nothing", "/model", "/api/docs"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/sample/irregular", "/sample/everyday", "/nothing", "/model", "/api/docs", "/account", "/people"],
+)
 def test_no_english_is_left_on_a_german_page(client, path):
     page = client.get(path, headers={"Accept-Language": "de"}).text
     assert _foreign(client.get(path).text), "the test would not see English"
