@@ -56,7 +56,7 @@ def test_it_shows_who_did_what_newest_first_and_notes_that_it_was_seen(lead, fil
     with store.database.read() as transaction:
         (seen, *_), _ = audit_list.entries(transaction, Filter(action="audit.seen"))
     assert seen.actor_name == "lead"
-    assert seen.detail["filters"] == ["subject_id"]
+    assert seen.detail == {"filters": "subject_id", "entries": 2}
 
 
 def test_texts_of_entries_are_shown_as_text(lead, filled):

@@ -143,7 +143,9 @@ async def audit_entries(  # noqa: PLR0917 - query parameters, by name
 def _note(transaction: Transaction, actor: Actor, action: str, wanted: Filter, more: dict[str, Any]) -> None:
     """Into the log that it was looked at, and for what; what was typed to search for is not repeated whole."""
     asked = [name for name in ("actor_id", "action", "subject_id", "since", "until") if getattr(wanted, name)]
-    audit.append(transaction, actor, action, _SUBJECT, "log", {"filters": asked, **more})
+    detail = {"filters": " ".join(asked) or None, **more}
+    kept = {name: value for name, value in detail.items() if value is not None}
+    audit.append(transaction, actor, action, _SUBJECT, "log", kept)
 
 
 def _filter(person: str, action: str, subject: str, since: str, until: str) -> Filter:
