@@ -3,11 +3,14 @@
 import hashlib
 import io
 import json
+import shutil
+import subprocess
 import threading
 import zipfile
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from dermaloop.cases import audit, casework
 from dermaloop.cases.actor import system
@@ -19,6 +22,7 @@ from dermaloop.cases.images import name_of
 from dermaloop.cases.store import open_store
 from dermaloop.core.errors import OutputError
 from support.clinic import assessed
+from support.postgres import find_binaries
 
 HERE = system("test")
 
@@ -195,6 +199,39 @@ def test_a_backup_that_cannot_be_written_leaves_nothing(embedded, tmp_path):
         back_up(embedded, HERE, tmp_path / "file" / "backup.zip")
     with embedded.database.read() as session:
         assert [row.action for row in session.scalars(sa.select(audit.AuditRow))] == ["store.backed_up"]
+
+
+def test_postgresql_goes_out_and_back_by_its_own_tools_as_documented(new_postgres, actor, tmp_path):
+    """docs/store.md: first the secret and the noted end, then the database, then the pictures; and back."""
+    url = new_postgres()
+    store = open_store(tmp_path / "store", database_url=url)
+    fill(store, actor)
+    (tmp_path / "backup").mkdir()
+    for name in ("audit.key", "audit.anchor"):
+        shutil.copy2(store.folder / name, tmp_path / "backup")
+    fill(store, actor)  # the clinic goes on: the noted end lags behind the dump, never the other way
+    tool = find_binaries()
+    address = str(url).replace("+psycopg", "")
+    dump = tmp_path / "backup" / "clinic.dump"
+    subprocess.run([tool / "pg_dump", "--format=custom", f"--file={dump}", address], check=True)
+    before = tables(store)
+    shutil.copytree(store.folder / "images", tmp_path / "restored" / "images")
+    store.close()
+    empty = new_postgres(empty=True)
+    target = f"--dbname={empty.replace('+psycopg', '')}"
+    subprocess.run([tool / "pg_restore", "--exit-on-error", target, dump], check=True)
+    for name in ("audit.key", "audit.anchor"):
+        shutil.copy2(tmp_path / "backup" / name, tmp_path / "restored")
+    again = open_store(tmp_path / "restored", database_url=empty)
+    try:
+        assert tables(again) == before
+        with again.database.read() as session:
+            assert verify(session, again.database.audit_key, anchor=again.database.anchor).intact
+        assert check(again, HERE).sound
+        with pytest.raises(DBAPIError, match="append-only"), again.database.engine.begin() as connection:
+            connection.execute(sa.text("DELETE FROM audit_entries"))  # the triggers came along
+    finally:
+        again.close()
 
 
 def test_postgresql_is_refused_with_the_way_to_do_it(new_postgres, tmp_path):
