@@ -7,14 +7,23 @@ after a crash it may lag behind the chain but never be ahead of it. Refuses to k
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from dermaloop.core.files import replacing
 
+try:
+    import fcntl
+except ImportError:  # Windows, where one process serves a store
+    fcntl = None  # type: ignore[assignment]
+
 _LOG = logging.getLogger(__name__)
+_THREADS = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +48,27 @@ class Anchor:
     def advance(self, count: int, head: str) -> None:
         """Notes a later end. A failure is logged and no more: the commit that it notes has been done."""
         try:
-            noted = self.read()
-            if noted is not None and noted[0] >= count:
-                return
-            with replacing(self.path) as temporary:
-                temporary.touch(mode=0o600)
-                temporary.write_text(f"{count} {head}\n")
+            with _alone(self.path.parent):
+                noted = self.read()
+                if noted is not None and noted[0] >= count:
+                    return
+                with replacing(self.path) as temporary:
+                    temporary.touch(mode=0o600)
+                    temporary.write_text(f"{count} {head}\n")
         except (OSError, ValueError) as error:
             _LOG.warning("the end of the audit log could not be noted in %s: %s", os.fspath(self.path), error)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keeps other threads and processes out: who read an older end must not write after who wrote a newer one."""
+    with _THREADS:
+        if fcntl is None:
+            yield
+            return
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
