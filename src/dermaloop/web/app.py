@@ -25,6 +25,7 @@ from dermaloop.core.errors import DermaloopError
 from dermaloop.inference.classifier import Classifier
 from dermaloop.web import account_pages, api, audit_pages, pages, people_pages
 from dermaloop.web.access import require_stated
+from dermaloop.web.body import BodyMiddleware
 from dermaloop.web.capacity import Capacity
 from dermaloop.web.cookies import Cookies, key_from
 from dermaloop.web.desk import Desk
@@ -90,6 +91,9 @@ def create_app(settings: Settings, classifier: Classifier, store: Store) -> Fast
     app.add_middleware(
         TrustedHostMiddleware, allowed_hosts=allowed_hosts(settings.host, settings.host_names), www_redirect=False
     )
+    app.add_middleware(
+        BodyMiddleware, answer=_answer, most_bytes=settings.max_total_bytes, timeout_s=settings.upload_timeout_s
+    )
     app.add_middleware(SecurityMiddleware, answer=_answer, secure=settings.secure)
     app.add_middleware(TranslationMiddleware, machine_paths=_MACHINE_PATHS)  # outermost: it sees every error's page
     return app
@@ -128,6 +132,7 @@ def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def routing(request: Request, error: HTTPException) -> Response:
         known = {
+            HTTPStatus.BAD_REQUEST: WebError("malformed_request", "the request cannot be read", way_out="Correct it."),
             HTTPStatus.NOT_FOUND: WebError("not_found", f"nothing is at {request.url.path}", way_out="Begin at /."),
             HTTPStatus.METHOD_NOT_ALLOWED: WebError(
                 "method_not_allowed", f"{request.method} is not taken at {request.url.path}", way_out="See /api/docs."

@@ -14,6 +14,7 @@ from dermaloop.core.errors import DermaloopError
 
 STATUS: dict[str, HTTPStatus] = {
     "malformed_upload": HTTPStatus.BAD_REQUEST,
+    "malformed_request": HTTPStatus.BAD_REQUEST,
     "host_not_allowed": HTTPStatus.BAD_REQUEST,
     "not_signed_in": HTTPStatus.UNAUTHORIZED,
     "bad_token": HTTPStatus.UNAUTHORIZED,
@@ -54,6 +55,7 @@ STATUS: dict[str, HTTPStatus] = {
 
 TITLE: dict[str, str] = {
     "malformed_upload": "The upload is damaged",
+    "malformed_request": "The request cannot be read",
     "host_not_allowed": "This address is not served",
     "not_signed_in": "Please sign in",
     "bad_token": "The token does not work",

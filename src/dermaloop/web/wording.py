@@ -204,6 +204,7 @@ REASON_WORDS: dict[str, str] = {
 
 ADVICE: dict[str, str] = {
     "malformed_upload": N_("The pictures did not arrive whole. Send them again; if that fails, use another browser."),
+    "malformed_request": N_("Go back, reload the page and send the form again."),
     "host_not_allowed": N_("Open the page under the address that the program printed when it started."),
     "not_signed_in": N_("Sign in to go on."),
     "bad_token": N_("Make a new token on the page 'My account'."),
