@@ -49,7 +49,8 @@ from dermaloop.cases.tables import (
 )
 from dermaloop.cases.words import PictureType
 
-_LARGEST_PIXEL_MM = 10.0
+PIXEL_SIZE_MM = (1e-6, 10.0)
+"""What can be the side of a pixel on the skin, in millimetres."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ def add_image(
     """
     case = find(session, CaseRow, case_id, "case")
     kind = fields.word(image_type, PictureType, "image_type")
-    size = fields.number(pixel_size_mm, "pixel_size_mm", 1e-6, _LARGEST_PIXEL_MM)
+    size = fields.number(pixel_size_mm, "pixel_size_mm", *PIXEL_SIZE_MM)
     same = session.scalar(
         sa.select(ImageRow).where(ImageRow.case_id == case.id, ImageRow.received_sha256 == stripped.received_sha256)
     )

@@ -45,6 +45,15 @@ class Intake:
     images: tuple[Image, ...]
 
 
+def require_lesion(session: Session, lesion_id: str) -> None:
+    """Refuses a delivery before its pictures are worked on.
+
+    Raises:
+        RecordNotFoundError: There is no such lesion.
+    """
+    find(session, LesionRow, lesion_id, "lesion")
+
+
 def visit_on(session: Session, actor: Actor, patient_id: str, visited_on: date) -> Visit:
     """The patient's visit of that day; made where there is none, so that a retry makes no second.
 

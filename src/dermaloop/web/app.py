@@ -23,7 +23,21 @@ from dermaloop.cases import passwords
 from dermaloop.cases.store import Store
 from dermaloop.core.errors import DermaloopError
 from dermaloop.inference.classifier import Classifier
-from dermaloop.web import account_pages, api, audit_pages, pages, people_pages
+from dermaloop.web import (
+    account_pages,
+    api,
+    audit_pages,
+    case_pages,
+    confirmation_pages,
+    image_routes,
+    lesion_pages,
+    pages,
+    patient_pages,
+    patient_record_pages,
+    people_pages,
+    practice_page,
+    worklist_page,
+)
 from dermaloop.web.access import require_stated
 from dermaloop.web.body import BodyMiddleware
 from dermaloop.web.capacity import Capacity
@@ -39,10 +53,29 @@ from dermaloop.web.wording import DISCLAIMER
 
 MOUNTS = {"/static": "styles and scripts, which hold nothing of the clinic"}
 """What is served whole from a folder, and why everybody may have it."""
+_PAGES = tuple(
+    module.router
+    for module in (
+        pages,
+        account_pages,
+        people_pages,
+        audit_pages,
+        worklist_page,
+        patient_pages,
+        patient_record_pages,
+        lesion_pages,
+        case_pages,
+        confirmation_pages,
+        image_routes,
+        practice_page,
+    )
+)
 _MACHINE_PATHS = ("/api/v1/", "/api/openapi.json", "/healthz", "/readyz")
 _CLIENT_CLOSED_REQUEST = 499
 _HASHING_WORKERS, _HASHING_WAITING, _HASHING_TIMEOUT_S = 2, 16, 20.0
 """One check of a password takes 64 MiB for tens of milliseconds, so few run at once."""
+_DRAWING_WORKERS, _DRAWING_WAITING, _DRAWING_TIMEOUT_S = 2, 500, 30.0
+"""A page of the worklist asks for fifty small pictures at once; each is decoded whole, so few at the same time."""
 
 
 def create_app(settings: Settings, classifier: Classifier, store: Store) -> FastAPI:
@@ -55,9 +88,10 @@ def create_app(settings: Settings, classifier: Classifier, store: Store) -> Fast
     """
     capacity = Capacity(settings.workers, settings.max_waiting, settings.classify_timeout_s)
     hashing = Capacity(_HASHING_WORKERS, _HASHING_WAITING, _HASHING_TIMEOUT_S, "checking as many passwords as it can")
+    drawing = Capacity(_DRAWING_WORKERS, _DRAWING_WAITING, _DRAWING_TIMEOUT_S, "drawing as many pictures as it can")
     age_s = int(settings.lifetime.absolute.total_seconds())
     cookies = Cookies(key_from(store.database.audit_key), settings.secure, age_s)
-    desk = Desk(settings, classifier, capacity, store, cookies, hashing)
+    desk = Desk(settings, classifier, capacity, store, cookies, hashing, drawing)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -68,6 +102,7 @@ def create_app(settings: Settings, classifier: Classifier, store: Store) -> Fast
         desk.ready = False
         capacity.close()
         hashing.close()
+        drawing.close()
 
     app = FastAPI(
         title="dermaloop",
@@ -82,7 +117,7 @@ def create_app(settings: Settings, classifier: Classifier, store: Store) -> Fast
     )
     app.state.desk = desk
     app.include_router(api.router)
-    for router in (pages.router, account_pages.router, people_pages.router, audit_pages.router):
+    for router in _PAGES:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=pages.static_folder()), name="static")
     require_stated(app.routes, MOUNTS)

@@ -38,6 +38,8 @@ class Desk:
     cookies: Cookies
     hashing: Capacity
     """Places and threads for passwords, apart from those for pictures: neither can crowd the other out."""
+    drawing: Capacity
+    """Places and threads for making stored pictures small and drawing heatmaps: quick, and many at once."""
     ready: bool = field(default=False)
 
     @property
@@ -74,6 +76,15 @@ class Desk:
         """
         with self.hashing.place():
             return await self.hashing.run(function, *given)
+
+    async def draw(self, function: Callable[..., T], *given: object) -> T:
+        """Runs what makes a picture for a page, off the event loop.
+
+        Raises:
+            WebError: As `Capacity` says.
+        """
+        with self.drawing.place():
+            return await self.drawing.run(function, *given)
 
     async def answer_uploads(
         self,

@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from dermaloop.cases.roles import Role
 from dermaloop.core import bundle as bundles
 from dermaloop.core.errors import DermaloopError
-from dermaloop.web import bodymap, clinical, translation
+from dermaloop.web import bodymap, case_words, clinical, translation
 from dermaloop.web.access import allow, check_upload_token, public
 from dermaloop.web.card import card_html
 from dermaloop.web.desk import Desk, desk_of
@@ -79,7 +79,9 @@ def _templates() -> jinja2.Environment:
         case_state=clinical.case_state_name,
         diagnosis=diagnosis_name,
         confirmation=confirmation_name,
+        malignancy=case_words.malignancy_name,
     )
+    environment.globals.update(answer_line=case_words.answer_line, lesion_numbered=case_words.numbered)
     return environment
 
 
@@ -106,9 +108,16 @@ def render(name: str, request: Request, /, **values: Any) -> str:
         "samples": SAMPLES,
         "formats": _FORMATS,
         "me": getattr(request.state, "identity", None),
+        "may": _may(request),
         "form_token": _form_token(request),
     }
     return _templates().get_template(name).render(**{**common, **values})
+
+
+def _may(request: Request) -> frozenset[str]:
+    """The roles that the reader's covers, by name: what a page need not offer, it does not show."""
+    who = getattr(request.state, "identity", None)
+    return frozenset(role.value for role in Role if who is not None and who.role.covers(role))
 
 
 def _form_token(request: Request) -> str:

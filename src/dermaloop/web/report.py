@@ -39,10 +39,12 @@ class CaseFacts:
         timing: `before` or `after` the model's answer was seen.
         management: One of `cases.words.Management`.
         confirmed: The confirmed diagnosis.
+        confirmed_term: The source's own word for it, beside or instead of the taxonomy's.
         confirmation: How it was confirmed.
         confirmed_on: When.
         clinician: Who wrote the impression.
         signed_at: When the case was signed off.
+        practice: The practice's name.
     """
 
     patient: str = ""
@@ -57,10 +59,12 @@ class CaseFacts:
     timing: str = ""
     management: str = ""
     confirmed: Diagnosis | None = None
+    confirmed_term: str = ""
     confirmation: str = ""
     confirmed_on: dt.date | None = None
     clinician: str = ""
     signed_at: dt.datetime | None = None
+    practice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class Report:
         signed: When the case was signed off; empty where by hand.
         licence: Of the model.
         printed: When the report was made.
+        practice: The practice's name.
         version: Of the software.
     """
 
@@ -99,6 +104,7 @@ class Report:
     signed: str
     licence: str
     printed: str
+    practice: str = ""
     version: str = field(default=__version__)
 
 
@@ -129,6 +135,7 @@ def report_of(
         signed="" if facts.signed_at is None else moment(facts.signed_at),
         licence=licence.rstrip("."),
         printed=moment(printed_at or dt.datetime.now(dt.UTC)),
+        practice=facts.practice,
     )
 
 
@@ -168,9 +175,11 @@ def _impression(facts: CaseFacts) -> tuple[tuple[str, str], ...]:
 
 
 def _confirmed(facts: CaseFacts) -> str:
-    if facts.confirmed is None:
+    known = diagnosis_name(facts.confirmed) if facts.confirmed else ""
+    name = f"{known} ({facts.confirmed_term})" if known and facts.confirmed_term else known or facts.confirmed_term
+    if not name:
         return ""
-    name, how = diagnosis_name(facts.confirmed), confirmation_name(facts.confirmation)
+    how = confirmation_name(facts.confirmation)
     if facts.confirmed_on is None:
         return _("%(diagnosis)s, confirmed by: %(how)s") % {"diagnosis": name, "how": how}
     gaps = {"diagnosis": name, "how": how, "date": date(facts.confirmed_on)}

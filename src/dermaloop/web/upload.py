@@ -114,6 +114,7 @@ async def _read(request: Request, stream: AsyncIterator[bytes], collector: _Coll
         raise WebError(
             "malformed_upload", "the request ends in the middle of a file", field=FIELD, way_out="Send it again."
         )
+    request.state.form = Form(collector.texts())
     if not collector.uploads:
         raise WebError(
             "no_picture",
@@ -121,7 +122,6 @@ async def _read(request: Request, stream: AsyncIterator[bytes], collector: _Coll
             field=FIELD,
             way_out=f"Choose at least one picture (form field '{FIELD}').",
         )
-    request.state.form = Form(collector.texts())
     return collector.uploads
 
 

@@ -1,8 +1,9 @@
 """From an uploaded file to what the page shows of it.
 
 Owns the view of one result: classification, then the picture, the heatmap and the sentences; from the records too,
-where nothing is classified again. Refuses to know HTTP and HTML. Runs in a worker thread. The trade-off: figures and heatmap of a declined picture are withheld from the page
-(a number beside "no assessment" would be read as one) unless it was declined only for lying too close to the threshold.
+where nothing is classified again. Refuses to know HTTP and HTML. Runs in a worker thread. The trade-off: figures and
+heatmap of a declined picture are withheld from the page (a number beside "no assessment" would be read as one) unless
+it was declined only for lying too close to the threshold.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Similar:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a page shows of one picture. Addresses are `data:` or paths of this server; boxes are in pixels of `size`."""
+    """What a page shows of one picture. Addresses are `data:` or paths of this server; boxes in pixels of `size`."""
 
     prediction: Prediction
     verdict: Verdict

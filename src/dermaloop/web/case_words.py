@@ -1,0 +1,79 @@
+"""Cases in words: what a lesion is called, where a list leads, what the model said in a line.
+
+Owns those words, as `clinical` owns the records' vocabulary. Refuses to know HTML.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dermaloop.cases.records import ConfirmationEntry, Lesion
+from dermaloop.cases.words import CaseState
+from dermaloop.cases.worklist import Order, Row
+from dermaloop.core.prediction import Decision
+from dermaloop.core.taxonomy import Malignancy
+from dermaloop.web.translation import gettext
+from dermaloop.web.translation import gettext as _
+from dermaloop.web.translation import gettext_noop as N_  # noqa: N812 - the name that extraction looks for
+from dermaloop.web.wording import diagnosis_name
+
+TABS: dict[str, str] = {
+    CaseState.OPEN: N_("Open"),
+    CaseState.AWAITING: N_("Awaits confirmation"),
+    CaseState.DONE: N_("Done"),
+    "declined": N_("Declined by the model"),
+}
+"""The lists of the worklist, by the word in its address."""
+ORDERS: dict[str, str] = {
+    Order.SUSPICIOUS: N_("Most suspicious first"),
+    Order.NEWEST: N_("Newest first"),
+    Order.OLDEST: N_("Oldest first"),
+}
+MALIGNANCY: dict[str, str] = {
+    Malignancy.BENIGN: N_("benign"),
+    Malignancy.INDETERMINATE: N_("indeterminate"),
+    Malignancy.MALIGNANT: N_("malignant"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What the model said of a case, in a line. `kind` chooses the colour and the symbol; empty for none."""
+
+    kind: str
+    text: str
+
+
+def answer_line(row: Row) -> Line:
+    """What the model said of a case of the worklist."""
+    if row.answer_hidden:
+        return Line("", _("Answer hidden"))
+    if row.decision is Decision.REFER:
+        return Line("refer", _("Suspicious: refer"))
+    if row.decision is Decision.NO_REFERRAL and not row.case.declined:
+        return Line("no_referral", _("Below the referral threshold"))
+    if row.case.declined:
+        return Line("abstained", _("No assessment"))
+    return Line("", _("Not assessed"))
+
+
+def lesion_name(lesion: Lesion) -> str:
+    """A lesion as a heading names it, e.g. 'Lesion 3, left scapula'."""
+    return numbered(lesion.number, lesion.label)
+
+
+def numbered(number: int, label: str) -> str:
+    """The same from its parts."""
+    name = _("Lesion %(number)s") % {"number": number}
+    return f"{name}, {label}" if label else name
+
+
+def malignancy_name(malignancy: str) -> str:
+    """Benign, indeterminate or malignant."""
+    return gettext(MALIGNANCY.get(malignancy, malignancy))
+
+
+def confirmed_name(entry: ConfirmationEntry) -> str:
+    """What a lesion was, as a confirmation says it: the taxonomy's name, the source's own word, or both."""
+    name = diagnosis_name(entry.diagnosis) if entry.diagnosis else ""
+    return f"{name} ({entry.term})" if name and entry.term else name or entry.term
