@@ -146,6 +146,19 @@ def test_after_too_many_attempts_one_has_to_wait_whoever_one_is(visitor, ada, st
     assert _signed_in_as(visitor) == ""
 
 
+def test_when_too_many_passwords_are_being_checked_one_is_told_to_come_back(visitor, ada, lesion_jpeg):
+    hashing = visitor.app.state.desk.hashing
+    token = _token(visitor.get("/signin"))
+    hashing.taken = hashing.places
+    answer = visitor.post("/signin", data={"form_token": token, "name": "Ada", "password": PASSWORD})
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+    carry(visitor, begin(visitor.app, ada))
+    assessed = visitor.post("/assess", files=[("pictures", ("a.jpg", lesion_jpeg))])
+    assert assessed.status_code == 200, "pictures have places of their own"
+    hashing.taken = 0
+
+
 def test_a_sign_in_form_needs_its_token_too(visitor, ada):
     answer = visitor.post("/signin", data={"name": "Ada", "password": PASSWORD})
     assert answer.status_code == 403
