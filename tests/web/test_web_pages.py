@@ -25,7 +25,7 @@ def _text(answer):
 
 
 def _titles(answer):
-    return re.findall(r'data-kind="(\w+)"', answer.text)
+    return re.findall(r'<article class="result[^>]*data-kind="(\w+)"', answer.text)
 
 
 def test_a_result_page_says_the_answer_first_and_all_that_it_rests_on(client, lesion_jpeg, toy_classifier):
