@@ -28,6 +28,7 @@ def everything(database, actor, wanted, limit):
         with database.begin() as session:
             page = worklist(session, actor, wanted, cursor=cursor, limit=limit)
         found += ids(page)
+        assert len(found) < 100, "the cursor does not lead on"
         cursor = page.cursor
         if cursor is None:
             return found
