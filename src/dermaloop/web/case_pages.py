@@ -51,7 +51,9 @@ async def case_page(request: Request, case_id: str, correct: str = "") -> HTMLRe
     return HTMLResponse(render("case.html", request, failure=None, **await case_values(request, case_id, correct)))
 
 
-async def case_values(request: Request, case_id: str, correct: str = "", form: Form | None = None) -> dict[str, Any]:
+async def case_values(
+    request: Request, case_id: str, correct: str = "", form: Form | None = None, about: str = ""
+) -> dict[str, Any]:
     """What the page shows. Looking at it is noted.
 
     Args:
@@ -59,6 +61,7 @@ async def case_values(request: Request, case_id: str, correct: str = "", form: F
         case_id: At which case.
         correct: The confirmation that is to be corrected.
         form: A form that could not be kept, to be shown again.
+        about: Which one that is: `impression`, `confirmation`, or empty for those without entries worth keeping.
 
     Raises:
         RecordNotFoundError: There is no such case.
@@ -78,8 +81,9 @@ async def case_values(request: Request, case_id: str, correct: str = "", form: F
         "malignancies": list(MALIGNANCY),
         "confirmation_kinds": [kind for kind in Confirmation if kind is not Confirmation.UNKNOWN],
         "today": dt.datetime.now().astimezone().date().isoformat(),
-        "impression_entered": _entered(form, _IMPRESSION),
-        "entered": _confirmation_entered(file, correct, form),
+        "about": about,
+        "impression_entered": _entered(form if about == "impression" else None, _IMPRESSION),
+        "entered": _confirmation_entered(file, correct, form if about == "confirmation" else None),
     }
 
 
@@ -102,7 +106,7 @@ async def add_impression(request: Request, case_id: str) -> Response:
     """Takes down what the clinician thinks and does."""
     given = {name: (await read_form(request)).get(name) for name in _IMPRESSION}
     return await _change(
-        request, case_id, lambda session, actor: opinions.add_impression(session, actor, case_id, **given)
+        request, case_id, lambda session, actor: opinions.add_impression(session, actor, case_id, **given), "impression"
     )
 
 
@@ -121,18 +125,20 @@ async def reopen(request: Request, case_id: str) -> Response:
     )
 
 
-async def _change(request: Request, case_id: str, change: Callable[[Transaction, Actor], object]) -> Response:
+async def _change(
+    request: Request, case_id: str, change: Callable[[Transaction, Actor], object], about: str = ""
+) -> Response:
     actor, form = identity_of(request).actor, await read_form(request)
     try:
         await desk_of(request).write(lambda session: change(session, actor))
     except REFUSALS as error:
-        return await refused(request, case_id, error, form)
+        return await refused(request, case_id, error, form, about)
     return RedirectResponse(f"/cases/{case_id}#impression-title", HTTPStatus.SEE_OTHER)
 
 
-async def refused(request: Request, case_id: str, error: DermaloopError, form: Form) -> HTMLResponse:
+async def refused(request: Request, case_id: str, error: DermaloopError, form: Form, about: str = "") -> HTMLResponse:
     """The case's page again with what was entered, and above it why it was not kept."""
-    return failed_form(request, "case.html", error, **await case_values(request, case_id, form=form))
+    return failed_form(request, "case.html", error, **await case_values(request, case_id, form=form, about=about))
 
 
 @router.get("/cases/{case_id}/report", dependencies=[_READERS])

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from dermaloop.cases.records import ConfirmationEntry, Lesion
 from dermaloop.cases.words import CaseState
 from dermaloop.cases.worklist import Order, Row
@@ -34,6 +36,46 @@ MALIGNANCY: dict[str, str] = {
     Malignancy.INDETERMINATE: N_("indeterminate"),
     Malignancy.MALIGNANT: N_("malignant"),
 }
+FIELDS: dict[str, str] = {
+    "pseudonym": N_("Pseudonym"),
+    "birth_year": N_("Year of birth"),
+    "sex": N_("Sex"),
+    "skin_type": N_("Skin type (Fitzpatrick)"),
+    "note": N_("Note"),
+    "label": N_("Name of the lesion, if you use one"),
+    "region": N_("Place on the body"),
+    "visited_on": N_("Day of the visit"),
+    "image_type": N_("Kind of the pictures"),
+    "pixel_size_mm": N_("Size of a pixel on the skin in mm, if you know it"),
+    "pictures": N_("Pictures"),
+    "diagnosis": N_("Diagnosis"),
+    "management": N_("Management"),
+    "text": N_("What you see, and why"),
+    "reason": N_("Reason"),
+    "term": N_("Term as the finding has it"),
+    "malignancy": N_("Malignancy of that term, where no diagnosis is chosen"),
+    "confirmation": N_("Confirmed by"),
+    "confirmed_on": N_("Day of the finding"),
+    "confirmed_by": N_("Who confirmed it, e.g. the laboratory"),
+    "document": N_("Reference of the document"),
+    "name": N_("Name"),
+}
+"""What a form calls its fields, by their names: an error names the field that it is about."""
+
+
+def field_name(field: str) -> str:
+    """What a form calls a field; empty for what is no field of the records."""
+    return gettext(FIELDS.get(field, ""))
+
+
+def invalid(failed: str, field: str) -> Markup:
+    """The attribute that marks the field of a form that an error is about.
+
+    Args:
+        failed: The field that could not be kept; empty for none.
+        field: The field in hand.
+    """
+    return Markup(' aria-invalid="true"') if failed == field else Markup("")
 
 
 @dataclass(frozen=True, slots=True)

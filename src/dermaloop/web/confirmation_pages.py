@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from dermaloop.cases import opinions
+from dermaloop.cases.errors import InvalidRecordError
 from dermaloop.cases.roles import Role
 from dermaloop.web.access import allow
 from dermaloop.web.case_pages import CONFIRMATION, refused
@@ -36,7 +37,7 @@ async def add_confirmation(request: Request, case_id: str) -> Response:
         given["confirmed_on"] = day(form, "confirmed_on")
         await desk_of(request).write(lambda session: opinions.add_confirmation(session, actor, case_id, **given))
     except REFUSALS as error:
-        return await refused(request, case_id, error, form)
+        return await refused(request, case_id, error, form, "confirmation")
     return RedirectResponse(f"/cases/{case_id}#confirmed-title", HTTPStatus.SEE_OTHER)
 
 
@@ -45,9 +46,16 @@ async def retract(request: Request, case_id: str, confirmation_id: str) -> Respo
     """Takes an entry back; the reason is kept."""
     form, actor = await read_form(request), identity_of(request).actor
     try:
+        _require_reason(form.get("reason"))
         await desk_of(request).write(
             lambda session: opinions.retract_confirmation(session, actor, confirmation_id, note=form.get("reason"))
         )
     except REFUSALS as error:
         return await refused(request, case_id, error, form)
     return RedirectResponse(f"/cases/{case_id}#confirmed-title", HTTPStatus.SEE_OTHER)
+
+
+def _require_reason(text: str) -> None:
+    """As the records require, but by the name that the form gives it."""
+    if not text.strip():
+        raise InvalidRecordError("the reason is missing", where="reason", way_out="Say why the entry is taken back.")

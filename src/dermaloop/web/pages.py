@@ -82,6 +82,7 @@ def _templates() -> jinja2.Environment:
         malignancy=case_words.malignancy_name,
     )
     environment.globals.update(answer_line=case_words.answer_line, lesion_numbered=case_words.numbered)
+    environment.globals.update(field_name=case_words.field_name, invalid=case_words.invalid)
     return environment
 
 
@@ -109,6 +110,7 @@ def render(name: str, request: Request, /, **values: Any) -> str:
         "formats": _FORMATS,
         "me": getattr(request.state, "identity", None),
         "may": _may(request),
+        "failed": "",
         "form_token": _form_token(request),
     }
     return _templates().get_template(name).render(**{**common, **values})
@@ -146,7 +148,8 @@ def problem_page(request: Request, error: DermaloopError) -> Response:
 def failed_form(request: Request, name: str, error: DermaloopError, /, **values: Any) -> HTMLResponse:
     """A page with its form again, and above it what was wrong (`failure`); the status is the error's."""
     document = problem(error)
-    page = render(name, request, failure=problem_said(document), failure_title=document["title"], **values)
+    told = {"failure": problem_said(document), "failure_title": document["title"], "failed": document["field"]}
+    page = render(name, request, **{**values, **told})
     return HTMLResponse(page, document["status"], headers_of(error))
 
 

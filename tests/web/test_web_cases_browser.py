@@ -1,0 +1,270 @@
+"""The workstation in a real Chromium: the whole way of a case, by pointer and by keyboard, at every width."""
+
+import re
+
+import pytest
+
+from dermaloop.cases.actor import system
+from dermaloop.cases.practice import Practice, change_practice
+from dermaloop.cases.roles import Role
+from dermaloop.core.synthetic import draw_lesion
+from dermaloop.web.app import create_app
+from dermaloop.web.settings import Settings
+from support.hostile import save
+from support.live import axe_violations, chromium, serving
+from support.people import cookie, new_store
+
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect = playwright_api.expect
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as launched:
+        yield launched
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    with new_store(tmp_path_factory.mktemp("cases") / "store") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def app(toy_classifier, store):
+    return create_app(Settings(), toy_classifier, store)
+
+
+@pytest.fixture(scope="module")
+def address(app):
+    with serving(app) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    paths = []
+    for number, malignant in ((4, True), (9, False)):
+        path = folder / f"{number}.jpg"
+        path.write_bytes(save(draw_lesion(number, size_px=640, malignant=malignant), "JPEG", quality=90))
+        paths.append(str(path))
+    return paths
+
+
+@pytest.fixture
+def open_page(browser, app, address):
+    """Opens a page, signed in, that records what must not happen: errors in the console, requests to elsewhere."""
+    contexts = []
+
+    def make(path, role=Role.LEAD, **options):
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        contexts.append(context)
+        context.add_cookies([cookie(app, role, address)])
+        page = context.new_page()
+        page.problems = []
+        page.on("console", lambda told: told.type in ("error", "warning") and page.problems.append(told.text))
+        page.on("pageerror", lambda error: page.problems.append(str(error)))
+        page.on(
+            "request",
+            lambda request: request.url.startswith((address + "/", "data:")) or page.problems.append(request.url),
+        )
+        page.goto(address + path)
+        return page
+
+    yield make
+    for context in contexts:
+        for page in context.pages:
+            assert page.problems == []
+        context.close()
+
+
+def _make_patient(page, pseudonym):
+    page.get_by_role("link", name="New patient").first.click()
+    page.get_by_label("Pseudonym").fill(pseudonym)
+    page.get_by_label("Year of birth").fill("1957")
+    page.get_by_label("Sex").select_option(label="female")
+    page.get_by_label("Skin type (Fitzpatrick)").select_option(label="II")
+    page.get_by_role("button", name="Make the patient").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Patient {pseudonym}")
+
+
+def _make_lesion(page):
+    page.get_by_role("link", name="New lesion").click()
+    page.get_by_role("radio", name="Upper back, left (Back)").click()
+    expect(page.locator(".body-said")).to_contain_text("Upper back, left")
+    page.get_by_label("Name of the lesion").fill("left scapula")
+    page.get_by_role("button", name="Make the lesion").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Lesion 1, left scapula")
+
+
+def _add_visit(page, day, files):
+    page.get_by_role("link", name="Add pictures").first.click()
+    page.get_by_label("Day of the visit").fill(day)
+    page.get_by_label("Size of a pixel").fill("0.02")
+    page.get_by_label("Pictures", exact=True).set_input_files(files)
+    page.get_by_role("button", name="Store and assess").click()
+    expect(page.locator("article.result").first).to_be_visible()
+
+
+def test_a_case_from_the_patient_to_the_confirmed_diagnosis(open_page, files):
+    page = open_page("/worklist")
+    _make_patient(page, "P-0174")
+    _make_lesion(page)
+    _add_visit(page, "2026-03-01", files[1])
+    page.get_by_role("navigation", name="Where this is").get_by_role("link", name="Lesion 1").click()
+    _add_visit(page, "2026-09-01", files)
+    case = page.url
+    page.locator(".viewer[data-ready=heatmap]").nth(1).wait_for()
+    expect(page.locator(".viewer-scale").first).to_be_visible()
+    expect(page.get_by_role("heading", name="Probability of malignancy")).to_have_count(2)
+
+    page.get_by_label("Diagnosis").first.select_option(label="Melanoma")
+    page.get_by_role("radio", name="Excision").check()
+    page.get_by_label("What you see, and why").fill("Irregular network, several colours.")
+    page.get_by_role("button", name="Write down the impression").click()
+    expect(page.get_by_text("after seeing the model's answer")).to_be_visible()
+    page.get_by_role("button", name="Sign off on the latest impression").click()
+    expect(page.get_by_text(re.compile("Signed off by lead"))).to_be_visible()
+
+    page.get_by_role("link", name="Report to print or save as PDF").first.click()
+    expect(page.get_by_text("P-0174")).to_be_visible()
+    expect(page.get_by_text("Irregular network, several colours.")).to_be_visible()
+    assert len(re.findall(rb"/Type\s*/Page\b(?!s)", page.pdf(format="A4"))) == 1
+    page.get_by_role("link", name="Back").click()
+
+    page.get_by_role("link", name="Worklist").first.click()
+    page.get_by_role("link", name=re.compile("Awaits confirmation")).click()
+    page.get_by_role("link", name=re.compile("P-0174")).click()
+    assert page.url.partition("#")[0] == case.partition("#")[0]
+    form = page.locator("#confirmed-form")
+    form.get_by_label("Diagnosis").first.select_option(label="Melanoma")
+    form.get_by_label("Confirmed by").select_option(label="histopathology")
+    form.get_by_label("Day of the finding").fill("2026-09-08")
+    form.get_by_label("Reference of the document").fill("H-77/26")
+    form.get_by_role("button", name="Write down the diagnosis").click()
+    expect(page.get_by_text("Confirmed by: histopathology, Sep 8, 2026")).to_be_visible()
+    page.get_by_role("link", name="Worklist").first.click()
+    page.get_by_role("link", name=re.compile("^Done")).click()
+    expect(page.get_by_role("link", name=re.compile("P-0174"))).to_be_visible()
+
+    page.get_by_role("link", name=re.compile("P-0174")).click()
+    page.get_by_role("navigation", name="Where this is").get_by_role("link", name="Lesion 1").click()
+    expect(page.locator(".chart polyline")).to_have_count(1)
+    expect(page.locator(".visits > li")).to_have_count(2)
+
+
+def test_the_worklist_is_walked_by_keyboard_and_letters_stay_letters(open_page, files):
+    page = open_page("/worklist")
+    for pseudonym in ("K-1", "K-2", "K-3"):
+        _make_patient(page, pseudonym)
+        _make_lesion(page)
+        _add_visit(page, "2026-03-01", files[0])
+    page.get_by_role("link", name="Worklist").first.click()
+    page.get_by_label("Pseudonym").fill("")
+    page.get_by_label("Pseudonym").type("jk")
+    expect(page.get_by_label("Pseudonym")).to_have_value("jk")
+    page.get_by_label("Pseudonym").fill("K-")
+    page.keyboard.press("Enter")
+    links = page.locator(".case-title a")
+    expect(links).to_have_count(3)
+    page.keyboard.press("j")
+    assert page.evaluate("document.activeElement.closest('.cases')") is None, "a letter does nothing outside the list"
+    links.first.focus()
+    page.keyboard.press("ArrowDown")
+    expect(links.nth(1)).to_be_focused()
+    page.keyboard.press("j")
+    expect(links.nth(2)).to_be_focused()
+    page.keyboard.press("j")
+    expect(links.nth(2)).to_be_focused()
+    page.keyboard.press("k")
+    page.keyboard.press("Home")
+    expect(links.first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Lesion 1, left scapula")
+
+
+@pytest.fixture(scope="module")
+def shown(app, address, browser, files, store):
+    """The addresses of one page of each kind, with something on it."""
+    context = browser.new_context()
+    context.add_cookies([cookie(app, Role.LEAD, address)])
+    page = context.new_page()
+    page.goto(address + "/worklist")
+    _make_patient(page, "A patient with quite a long pseudonym 0815")
+    patient = page.url
+    _make_lesion(page)
+    lesion = page.url
+    for day in ("2026-01-05", "2026-03-01"):
+        page.goto(lesion)
+        _add_visit(page, day, files)
+    case = page.url.partition("#")[0]
+    page.get_by_label("Diagnosis").first.select_option(label="Melanoma")
+    page.get_by_role("radio", name="Excision").check()
+    page.get_by_role("button", name="Write down the impression").click()
+    page.get_by_role("button", name="Sign off on the latest impression").click()
+    page.locator("#confirmed-form").get_by_label("Confirmed by").select_option(label="histopathology")
+    page.locator("#confirmed-form").get_by_label("Diagnosis").first.select_option(label="Melanoma")
+    page.get_by_role("button", name="Write down the diagnosis").click()
+    with store.database.begin() as session:
+        change_practice(session, system("test"), Practice("", hide_answer_until_impression=True))
+    page.goto(lesion)
+    _add_visit_hidden(page, files)
+    hidden = page.url.partition("#")[0]
+    with store.database.begin() as session:
+        change_practice(session, system("test"), Practice())
+    context.close()
+    whole = {
+        "worklist": address + "/worklist",
+        "worklist-done": address + "/worklist?state=done",
+        "patient-new": address + "/patients/new",
+        "patient": patient,
+        "patient-edit": patient + "/edit",
+        "patient-export": patient + "/export",
+        "patient-delete": patient + "/delete",
+        "lesion-new": patient + "/lesions/new",
+        "lesion": lesion,
+        "visit-new": lesion + "/visits/new",
+        "case": case,
+        "case-hidden": hidden,
+        "practice": address + "/practice",
+    }
+    return {name: url.removeprefix(address) for name, url in whole.items()}
+
+
+def _add_visit_hidden(page, files):
+    page.get_by_role("link", name="Add pictures").first.click()
+    page.get_by_label("Day of the visit").fill("2026-06-01")
+    page.get_by_label("Pictures", exact=True).set_input_files(files[0])
+    page.get_by_role("button", name="Store and assess").click()
+    expect(page.get_by_text("The practice shows the model's answer")).to_be_visible()
+
+
+@pytest.mark.parametrize("look", [(360, "light"), (360, "dark"), (768, "light"), (1440, "light"), (1440, "dark")])
+def test_pages_fit_every_width_and_axe_finds_nothing(open_page, address, shown, store, look):
+    width, scheme = look
+    page = open_page("/worklist", viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True)
+    for name, path in shown.items():
+        hide = name == "case-hidden"
+        with store.database.begin() as session:
+            change_practice(session, system("test"), Practice("", hide_answer_until_impression=hide))
+        page.goto(address + path)
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
+        assert axe_violations(page) == [], (name, width, scheme)
+
+
+def test_everything_works_without_a_script(open_page, files):
+    page = open_page("/worklist", java_script_enabled=False)
+    _make_patient(page, "N-1")
+    page.get_by_role("link", name="New lesion").click()
+    page.get_by_label("Region").select_option(label="Upper back, left")
+    page.get_by_role("button", name="Make the lesion").click()
+    expect(page.get_by_text("Back and buttocks")).to_be_visible()
+    _add_visit(page, "2026-03-01", files[0])
+    expect(page.locator(".viewer-plain img").first).to_be_visible()
+    page.get_by_label("What you see, and why").fill("No script here.")
+    page.get_by_role("radio", name="No action").check()
+    page.get_by_role("button", name="Write down the impression").click()
+    expect(page.get_by_text("No script here.")).to_be_visible()
