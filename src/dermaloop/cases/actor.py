@@ -21,12 +21,23 @@ class Actor:
         id: The account's or token's id; for the system, the name of the command or job.
         name: The name to show, as it is at the time: a log must read right after the account was renamed or removed.
         address: Network address that the request came from; None where there is none.
+        account_id: For a token, the account in whose name it acts.
     """
 
     kind: ActorKind
     id: str
     name: str
     address: str | None = None
+    account_id: str | None = None
+
+    @property
+    def person(self) -> tuple[ActorKind, str]:
+        """Kind and id of who is answerable: the account behind a token, else the actor itself.
+
+        What somebody has seen they have seen, by whichever door: an answer that a program fetched in a clinician's name
+        is one that the clinician knows.
+        """
+        return ("account", self.account_id) if self.account_id else (self.kind, self.id)
 
 
 def system(name: str) -> Actor:

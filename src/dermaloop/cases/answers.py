@@ -105,14 +105,15 @@ def show_prediction(session: Session, actor: Actor, prediction_id: str) -> Store
 
 def mark_seen(session: Session, actor: Actor, rows: Sequence[PredictionRow]) -> None:
     """Notes that an actor was shown predictions; the first time counts."""
+    kind, person = actor.person
     for row in rows:
-        key = (row.id, actor.kind, actor.id)
+        key = (row.id, kind, person)
         if session.get(PredictionViewRow, key) is None:
             session.add(
                 PredictionViewRow(
                     prediction_id=row.id,
-                    actor_kind=actor.kind,
-                    actor_id=actor.id,
+                    actor_kind=kind,
+                    actor_id=person,
                     case_id=row.case_id,
                     seen_at=now(),
                 )
@@ -124,9 +125,8 @@ def answer_is_hidden(session: Session, actor: Actor, case: CaseRow) -> bool:
     """Whether the practice hides the model's answer in a case from an actor."""
     if case.signed_at is not None or not read_practice(session).hide_answer_until_impression:
         return False
+    kind, person = actor.person
     own = sa.select(ImpressionRow.id).where(
-        ImpressionRow.case_id == case.id,
-        ImpressionRow.actor_kind == actor.kind,
-        ImpressionRow.actor_id == actor.id,
+        ImpressionRow.case_id == case.id, ImpressionRow.actor_kind == kind, ImpressionRow.actor_id == person
     )
     return session.scalar(own.limit(1)) is None

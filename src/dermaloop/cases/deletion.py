@@ -23,6 +23,7 @@ from dermaloop.cases import audit, codec, fields
 from dermaloop.cases.actor import Actor
 from dermaloop.cases.database import now
 from dermaloop.cases.errors import InvalidRecordError
+from dermaloop.cases.idempotency import forget_patient
 from dermaloop.cases.images import name_of
 from dermaloop.cases.rows import find
 from dermaloop.cases.store import Store
@@ -92,6 +93,7 @@ def _empty(session: Session, patient: PatientRow) -> int:
         made = codec.from_json(row.record)
         row.record = codec.to_json(replace(made, sha256="", quality={}, frame=None))
     session.execute(sa.update(CaseRow).where(CaseRow.patient_id == patient.id).values(deleted_at=patient.deleted_at))
+    forget_patient(session, patient.id)
     pictures = sa.update(ImageRow).where(ImageRow.patient_id == patient.id).values(deleted_at=patient.deleted_at)
     marked: Any = session.execute(pictures)
     session.flush()

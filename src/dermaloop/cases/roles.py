@@ -46,6 +46,9 @@ class Scope(StrEnum):
     CLASSIFY = "classify"
     CASES_READ = "cases:read"
     CASES_WRITE = "cases:write"
+    CASES_EXPORT = "cases:export"
+    CASES_DELETE = "cases:delete"
+    PRACTICE_WRITE = "practice:write"
     AUDIT_READ = "audit:read"
 
 
@@ -53,6 +56,9 @@ NEEDS: dict[Scope, Role] = {
     Scope.CLASSIFY: Role.VIEWER,
     Scope.CASES_READ: Role.VIEWER,
     Scope.CASES_WRITE: Role.CLINICIAN,
+    Scope.CASES_EXPORT: Role.LEAD,
+    Scope.CASES_DELETE: Role.LEAD,
+    Scope.PRACTICE_WRITE: Role.LEAD,
     Scope.AUDIT_READ: Role.LEAD,
 }
 """The least role that may give a token this scope."""
@@ -61,6 +67,9 @@ COVERS: dict[Scope, str] = {
     Scope.CLASSIFY: "classify pictures, which stores nothing",
     Scope.CASES_READ: "read patients, lesions, visits and predictions",
     Scope.CASES_WRITE: "make and change them",
+    Scope.CASES_EXPORT: "export a patient's whole record",
+    Scope.CASES_DELETE: "delete a patient at their request",
+    Scope.PRACTICE_WRITE: "change the practice's settings",
     Scope.AUDIT_READ: "read the audit log",
 }
 """What each scope covers, in words."""

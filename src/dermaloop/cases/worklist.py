@@ -178,10 +178,9 @@ def _hidden(session: Session, actor: Actor) -> sa.ColumnElement[bool]:
     """As `answers.answer_is_hidden`, for a query."""
     if not read_practice(session).hide_answer_until_impression:
         return sa.false()
+    kind, person = actor.person
     own = sa.exists().where(
-        ImpressionRow.case_id == CaseRow.id,
-        ImpressionRow.actor_kind == actor.kind,
-        ImpressionRow.actor_id == actor.id,
+        ImpressionRow.case_id == CaseRow.id, ImpressionRow.actor_kind == kind, ImpressionRow.actor_id == person
     )
     return sa.and_(CaseRow.signed_at.is_(None), ~own)
 

@@ -97,7 +97,7 @@ async def _by_token(request: Request, desk: Desk, header: str) -> Identity:
             way_out="Send 'Authorization: Bearer TOKEN' with a token made on the page 'My account'.",
         )
     account, token, touch_due = found
-    actor = Actor("token", token.id, f"{account.name} / {token.name}", address_of(request))
+    actor = Actor("token", token.id, f"{account.name} / {token.name}", address_of(request), account.id)
     if touch_due:
         await run_in_threadpool(_touch_token, desk, actor, token.id)
     return Identity(account, actor, token=token)
