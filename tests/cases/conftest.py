@@ -140,3 +140,12 @@ def embedded(tmp_path):
     opened = open_store(tmp_path / "store")
     yield opened
     opened.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def either_store(request, tmp_path):
+    """An open store with pictures in a folder: what matters is the database, once of each kind."""
+    url = None if request.param == "sqlite" else request.getfixturevalue("new_postgres")()
+    opened = open_store(tmp_path / "store", database_url=url)
+    yield opened
+    opened.close()

@@ -92,11 +92,13 @@ class Database:
         engine: SQLAlchemy's engine.
         audit_key: The secret that keys the audit chain (`cases.audit`).
         anchor: Where the end of the audit chain is noted outside the database; None keeps no note.
+        models: Folder of the registered bundles (`cases.model_files`); None where there is no registry.
     """
 
     engine: sa.Engine
     audit_key: bytes
     anchor: Anchor | None = None
+    models: Path | None = None
 
     @property
     def embedded(self) -> bool:
@@ -117,6 +119,7 @@ class Database:
 
         with _translated(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             session.info["audit_key"] = self.audit_key
+            session.info["database"] = self
             take_writer_lock(session.connection())
             yield session
             head = head_of(session) if session.info.get("audited") else None
@@ -135,6 +138,7 @@ class Database:
         if not self.embedded:
             engine = engine.execution_options(isolation_level="REPEATABLE READ")
         with _translated(), Session(engine, expire_on_commit=False) as session, session.begin():
+            session.info["database"] = self
             yield session
 
     def close(self) -> None:
@@ -149,13 +153,14 @@ def take_writer_lock(connection: sa.Connection) -> None:
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER_LOCK})
 
 
-def open_database(url: str, audit_key: bytes, anchor: Anchor | None = None) -> Database:
+def open_database(url: str, audit_key: bytes, anchor: Anchor | None = None, models: Path | None = None) -> Database:
     """Opens a database; makes the file where SQLite's is not there yet. Tables are made by `upgrade`.
 
     Args:
         url: `sqlite:///PATH`, or `postgresql+psycopg://USER:PASSWORD@HOST/NAME`.
         audit_key: The secret that keys the audit chain, 32 bytes; kept outside the database.
         anchor: See `Database`.
+        models: See `Database`.
 
     Raises:
         StoreError: The address cannot be understood.
@@ -171,7 +176,7 @@ def open_database(url: str, audit_key: bytes, anchor: Anchor | None = None) -> D
         engine = _open_sqlite(address)
     elif address.drivername == "postgresql+psycopg":
         try:
-            engine = sa.create_engine(address, pool_size=_POOL_SIZE, pool_pre_ping=True)
+            engine = sa.create_engine(address, pool_size=_POOL_SIZE, pool_pre_ping=True, hide_parameters=True)
         except ModuleNotFoundError as error:
             raise MissingExtraError(
                 "PostgreSQL needs a client library that is not installed",
@@ -179,7 +184,7 @@ def open_database(url: str, audit_key: bytes, anchor: Anchor | None = None) -> D
             ) from error
     else:
         raise _bad_address(address.render_as_string(hide_password=True))
-    return Database(engine, audit_key, anchor)
+    return Database(engine, audit_key, anchor, models)
 
 
 def _bad_address(shown: str) -> StoreError:
@@ -200,7 +205,10 @@ def _open_sqlite(address: sa.URL) -> sa.Engine:
         raise StoreError(
             f"the database cannot be made ({error.strerror})", where=str(path), way_out="Choose another folder."
         ) from error
-    engine = sa.create_engine(address, pool_size=_POOL_SIZE, connect_args={"timeout": _BUSY_S})
+    # Parameters are patients' data: no error may quote them.
+    engine = sa.create_engine(
+        address, pool_size=_POOL_SIZE, connect_args={"timeout": _BUSY_S}, hide_parameters=True
+    )
 
     @sa.event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: Any) -> None:

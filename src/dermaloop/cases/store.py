@@ -5,6 +5,7 @@ folders are given. By default all lies in one folder:
 
     dermaloop.sqlite3 (and -wal, -shm)   the records
     images/                              the pictures
+    models/                              the registered bundles and their evidence
     audit.key                            the secret that keys the audit chain
     audit.anchor                         where the chain ended at the last commit
 """
@@ -31,6 +32,7 @@ from dermaloop.core.errors import MissingExtraError
 from dermaloop.core.files import replacing
 
 DATABASE, IMAGES, KEY, ANCHOR = "dermaloop.sqlite3", "images", "audit.key", "audit.anchor"
+MODELS = "models"
 _KEY_BYTES = 32
 
 
@@ -90,7 +92,7 @@ def open_store(
         raise StoreError(
             f"the store's folder cannot be used ({error.strerror})", where=str(folder), way_out="Choose another one."
         ) from error
-    database = open_database(url, key, Anchor(folder / ANCHOR))
+    database = open_database(url, key, Anchor(folder / ANCHOR), folder / MODELS)
     try:
         upgrade(database)
         if check_log:
