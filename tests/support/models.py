@@ -17,7 +17,7 @@ PLAN = {"name": "test plan", "required_gates": ["sensitivity", "auc"], "promotio
 PLAN_SHA256 = "a" * 64
 
 
-def gate(name: str = "sensitivity", passed: bool | None = True, **more: Any) -> dict[str, Any]:
+def gate(name: str = "sensitivity", *, passed: bool | None = True, **more: Any) -> dict[str, Any]:
     """One gate's result."""
     said = {True: "is not lower than the champion's", False: "is lower", None: "cannot be judged: too few cases"}
     return {

@@ -7,8 +7,8 @@ from alembic import op
 from dermaloop.cases.database import UtcTime
 from dermaloop.cases.triggers import protect_append_only, protect_records
 
-revision = "0003_registry"
-down_revision = "0002_accounts"
+revision = "0004_registry"
+down_revision = "0003_kept_answers"
 branch_labels = None
 depends_on = None
 
