@@ -23,8 +23,10 @@ from dermaloop.cases import audit, codec, fields
 from dermaloop.cases.actor import Actor
 from dermaloop.cases.database import now
 from dermaloop.cases.errors import InvalidRecordError
+from dermaloop.cases.feedback_tables import FlagReviewRow
 from dermaloop.cases.idempotency import forget_patient
 from dermaloop.cases.images import name_of
+from dermaloop.cases.imprints import forget_imprints
 from dermaloop.cases.rows import find
 from dermaloop.cases.store import Store
 from dermaloop.cases.tables import (
@@ -46,6 +48,7 @@ EMPTIED: dict[type[Any], dict[str, Any]] = {
     ImpressionRow: {"text": ""},
     ConfirmationRow: {"term": "", "confirmed_by": "", "note": "", "document": ""},
     SignOffRow: {"reason": ""},
+    FlagReviewRow: {"reason": ""},
     ImageRow: {"received_sha256": None},
     PredictionRow: {"heatmap": None},
 }
@@ -89,6 +92,7 @@ def _empty(session: Session, patient: PatientRow) -> int:
     patient.sex, patient.note = Sex.UNKNOWN, ""
     for table, values in EMPTIED.items():
         session.execute(sa.update(table).where(table.patient_id == patient.id).values(**values))
+    forget_imprints(session, patient.id)
     for row in session.scalars(sa.select(PredictionRow).where(PredictionRow.patient_id == patient.id)):
         made = codec.from_json(row.record)
         row.record = codec.to_json(replace(made, sha256="", quality={}, frame=None))

@@ -22,7 +22,7 @@ from dermaloop.cases.errors import ConflictError, InvalidRecordError
 from dermaloop.cases.records import Case, Image, Lesion, Patient, Visit, record, records
 from dermaloop.cases.rows import find
 from dermaloop.cases.tables import CaseRow, ImageRow, LesionRow, PatientRow, VisitRow
-from dermaloop.cases.words import Sex, View
+from dermaloop.cases.words import Consent, Sex, View
 from dermaloop.core.manifest import SITES
 
 OLDEST_YEARS = 120
@@ -47,6 +47,7 @@ def make_patient(
     birth_year: int | None = None,
     sex: str = "",
     skin_type: int | None = None,
+    training_consent: str = Consent.NOT_GIVEN,
     note: str = "",
 ) -> Patient:
     """Makes a patient.
@@ -58,6 +59,7 @@ def make_patient(
         birth_year: Four digits, or None.
         sex: One of `words.Sex`.
         skin_type: Fitzpatrick, 1 to 6, or None.
+        training_consent: Whether the pictures may train a model, one of `words.Consent`.
         note: Free text.
 
     Raises:
@@ -65,7 +67,8 @@ def make_patient(
         ConflictError: The pseudonym is taken.
     """
     row = PatientRow(id=new_id(), made_at=now(), deleted_at=None)
-    _fill_patient(session, row, pseudonym=pseudonym, birth_year=birth_year, sex=sex, skin_type=skin_type, note=note)
+    given = {"birth_year": birth_year, "sex": sex, "skin_type": skin_type, "training_consent": training_consent}
+    _fill_patient(session, row, pseudonym=pseudonym, note=note, **given)
     session.add(row)
     session.flush()
     audit.append(session, actor, "patient.made", "patient", row.id)
@@ -82,8 +85,11 @@ def change_patient(
     sex: str,
     skin_type: int | None,
     note: str,
+    training_consent: str | None = None,
 ) -> Patient:
-    """Changes a patient's fields; the audit log says which, never to what.
+    """Changes a patient's fields; the audit log says which, never to what; but of consent, what it became.
+
+    Without `training_consent` that stays as it is.
 
     Raises:
         RecordNotFoundError: There is no such patient.
@@ -92,7 +98,9 @@ def change_patient(
     """
     row = find(session, PatientRow, patient_id, "patient")
     before = record(Patient, row)
-    _fill_patient(session, row, pseudonym=pseudonym, birth_year=birth_year, sex=sex, skin_type=skin_type, note=note)
+    consent = before.training_consent if training_consent is None else training_consent
+    given = {"birth_year": birth_year, "sex": sex, "skin_type": skin_type, "training_consent": consent}
+    _fill_patient(session, row, pseudonym=pseudonym, note=note, **given)
     return _changed(session, actor, before, row)
 
 
@@ -104,12 +112,14 @@ def _fill_patient(
     birth_year: int | None,
     sex: str,
     skin_type: int | None,
+    training_consent: str,
     note: str,
 ) -> None:
     name = fields.line(pseudonym, "pseudonym", required=True)
     year = fields.whole(birth_year, "birth_year", now().year - OLDEST_YEARS, now().year)
     known_sex = fields.word(sex, Sex, "sex")
     skin = fields.whole(skin_type, "skin_type", 1, 6)
+    consent = fields.word(training_consent, Consent, "training_consent")
     text = fields.note(note, "note")
     key = fields.fold(name)
     with session.no_autoflush:
@@ -121,7 +131,7 @@ def _fill_patient(
             way_out="Open that patient, or use another.",
         )
     row.pseudonym, row.pseudonym_key, row.birth_year = name, key, year
-    row.sex, row.skin_type, row.note = known_sex, skin, text
+    row.sex, row.skin_type, row.training_consent, row.note = known_sex, skin, consent, text
 
 
 def show_patient(session: Session, actor: Actor, patient_id: str) -> PatientFile:
@@ -271,5 +281,8 @@ def _changed(session: Session, actor: Actor, before: Changed, row: Any) -> Chang
     if names:
         what = type(after).__name__.lower()
         session.flush()
-        audit.append(session, actor, f"{what}.changed", what, row.id, {"fields": names})
+        detail: dict[str, Any] = {"fields": names}
+        if "training_consent" in names:  # an auditor must see when the pictures could train, and since when not
+            detail["training_consent"] = str(row.training_consent)
+        audit.append(session, actor, f"{what}.changed", what, row.id, detail)
     return after

@@ -17,6 +17,7 @@ from dermaloop.cases.tables import PredictionRow
 from dermaloop.cases.words import (
     AWAITS_CONFIRMATION,
     CaseState,
+    Consent,
     Management,
     PictureType,
     Sex,
@@ -40,6 +41,7 @@ class Patient:
     birth_year: int | None
     sex: Sex
     skin_type: int | None
+    training_consent: Consent
     note: str
     made_at: datetime
     deleted_at: datetime | None

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dermaloop.cases.database import Base
-from dermaloop.cases.words import Management, PictureType, Sex, SignOffKind, Timing, View
+from dermaloop.cases.words import Consent, Management, PictureType, Sex, SignOffKind, Timing, View
 from dermaloop.core.manifest import Confirmation
 from dermaloop.core.prediction import Decision, Status
 from dermaloop.core.taxonomy import Diagnosis, Malignancy
@@ -59,6 +59,8 @@ class PatientRow(Base):
     birth_year: Mapped[int | None]
     sex: Mapped[Sex] = mapped_column(words(Sex))
     skin_type: Mapped[int | None]
+    training_consent: Mapped[Consent] = mapped_column(words(Consent), server_default=Consent.NOT_GIVEN)
+    """Whether the pictures may train a model."""
     note: Mapped[str] = mapped_column(sa.Text)
     made_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]

@@ -17,6 +17,14 @@ class Sex(StrEnum):
     UNKNOWN = ""
 
 
+class Consent(StrEnum):
+    """Whether a patient lets their pictures train a model. Without a word from them: not."""
+
+    NOT_GIVEN = "not given"
+    GIVEN = "given"
+    WITHDRAWN = "withdrawn"
+
+
 class View(StrEnum):
     """The two sides of the body map."""
 
@@ -71,3 +79,23 @@ class CaseState(StrEnum):
     """Signed off with a management that calls for confirmation, and none is there."""
     DONE = "done"
     """Signed off, and confirmed or needing no confirmation."""
+
+
+class FlagKind(StrEnum):
+    """Why a confirmation waits for a lead before it may train."""
+
+    LABEL = "label"
+    """The picture looks like another diagnosis."""
+    CONTRIBUTOR = "contributor"
+    """Whoever wrote it down is out of line with the others."""
+    SAME_PICTURE = "same picture"
+    """The same picture belongs to several lesions."""
+
+
+class Verdict(StrEnum):
+    """What a lead decided about a flag."""
+
+    ACCEPTED = "accepted"
+    """The confirmation is right and may train."""
+    REJECTED = "rejected"
+    """It may not train."""
