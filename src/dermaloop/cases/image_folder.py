@@ -97,6 +97,18 @@ class FolderStore:
                 changed = datetime.fromtimestamp(status.st_mtime, UTC)
                 yield Entry(name, sha256_of(name), status.st_size, changed)
 
+    def probe(self) -> None:
+        """See `ImageStore`."""
+        path = self._root / f".probe.{secrets.token_hex(6)}.part"
+        try:
+            try:
+                with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as stream:
+                    stream.write(b"probe")
+            finally:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._refused(error) from error
+
     def _refused(self, error: OSError) -> StoreError:
         return StoreError(
             f"the image store cannot be used ({error.strerror or error})",

@@ -7,6 +7,7 @@ it counts as stored, one request more, because a picture of a patient cannot be 
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -76,6 +77,16 @@ class ObjectStore:
             if isinstance(changed, datetime) and changed.tzinfo is None:
                 changed = changed.replace(tzinfo=UTC)
             yield Entry(name, sha256_of(name), int(about["size"]), changed if isinstance(changed, datetime) else None)
+
+    def probe(self) -> None:
+        """See `ImageStore`."""
+        name = f".probe.{secrets.token_hex(6)}"
+        try:
+            with self._asking():
+                self._system.pipe_file(self._path(name), b"probe")
+        except FileNotFoundError as error:  # the bucket
+            raise self._refused(error) from error
+        self.remove(name)
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[None]:

@@ -75,6 +75,9 @@ class ImageStore(Protocol):
     def entries(self) -> Iterator[Entry]:
         """Everything that lies in the store, in any order."""
 
+    def probe(self) -> None:
+        """Writes something and removes it again: whether a picture could be stored now."""
+
     @property
     def place(self) -> str:
         """Where it is, to show a person."""

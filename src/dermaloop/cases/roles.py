@@ -50,6 +50,7 @@ class Scope(StrEnum):
     CASES_DELETE = "cases:delete"
     PRACTICE_WRITE = "practice:write"
     AUDIT_READ = "audit:read"
+    METRICS = "metrics"
 
 
 NEEDS: dict[Scope, Role] = {
@@ -60,6 +61,7 @@ NEEDS: dict[Scope, Role] = {
     Scope.CASES_DELETE: Role.LEAD,
     Scope.PRACTICE_WRITE: Role.LEAD,
     Scope.AUDIT_READ: Role.LEAD,
+    Scope.METRICS: Role.LEAD,
 }
 """The least role that may give a token this scope."""
 
@@ -71,6 +73,7 @@ COVERS: dict[Scope, str] = {
     Scope.CASES_DELETE: "delete a patient at their request",
     Scope.PRACTICE_WRITE: "change the practice's settings",
     Scope.AUDIT_READ: "read the audit log",
+    Scope.METRICS: "read the server's figures for monitoring, which name nobody",
 }
 """What each scope covers, in words."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import socket
 import ssl
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 FIRST_PORT = 8000
 _TRIED_PORTS = 100
-_GRACE_S = 60
 _MOST_CONNECTIONS = 512
 
 app = typer.Typer(add_completion=False)
@@ -59,6 +59,7 @@ def serve(
     from dermaloop.core.bundle import open_bundle
     from dermaloop.inference.classifier import Classifier
     from dermaloop.inference.default import default_bundle_path
+    from dermaloop.web import logs
     from dermaloop.web.app import create_app
     from dermaloop.web.settings import read_settings, require_safe
 
@@ -73,6 +74,7 @@ def serve(
         tls_key=tls_key,
         behind_proxy=",".join(behind_proxy) if behind_proxy else None,
     )
+    logs.set_up(settings.log)
     require_certificate(settings)
     opened = open_bundle(settings.bundle or default_bundle_path())
     classifier = Classifier(opened, threads=settings.threads, operating_point=settings.operating_point)
@@ -190,15 +192,16 @@ def run(application: object, listener: socket.socket, settings: Settings, path: 
         application,  # type: ignore[arg-type]
         http=TimedProtocol,
         ws="none",
+        log_config=None,
         log_level="warning",
-        access_log=False,
+        access_log=False,  # ours names routes, not addresses: `web.logs`
         server_header=False,
         proxy_headers=bool(settings.proxies),
         forwarded_allow_ips=list(settings.proxies),
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
         limit_concurrency=_MOST_CONNECTIONS,
-        timeout_graceful_shutdown=_GRACE_S,
+        timeout_graceful_shutdown=math.ceil(settings.shutdown_timeout_s),
     )
     # The server restores these handlers when it has stopped and raises the signal again: stopping is then no error.
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -198,18 +198,22 @@ class Classifier:
                 self._sessions[threads] = Session(self.bundle, threads=threads)
             return self._sessions[threads]
 
-    def classify(self, content: bytes, name: str = "", *, pixel_aspect: float = 1.0) -> Prediction:
+    def classify(
+        self, content: bytes, name: str = "", *, pixel_aspect: float = 1.0, cores: int | None = None
+    ) -> Prediction:
         """Classifies one picture as fast as it can be answered.
 
         Args:
             content: The file's bytes.
             name: What the prediction calls it.
             pixel_aspect: See `core.preprocess.frame`.
+            cores: Cores to use for it at most; None for all. A caller that classifies several pictures at once on
+                threads of its own gets most done with 1.
 
         Returns:
             The prediction; an unreadable picture is one with status `unreadable`, not an exception.
         """
-        session = self._session(min(self.threads, _LATENCY_THREADS))
+        session = self._session(min(cores or self.threads, self.threads, _LATENCY_THREADS))
         return self._classify([Item(name, content, pixel_aspect)], session)[0]
 
     def classify_many(

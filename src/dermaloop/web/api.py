@@ -1,4 +1,4 @@
-"""The JSON API under `/api/v1`, and the two probes.
+"""The JSON API under `/api/v1`.
 
 Owns routes and their description. Refuses to know pages. A picture that cannot be read is a result with its reason; an
 error is a request that could not be answered at all.
@@ -16,7 +16,8 @@ from dermaloop.cases.roles import Role, Scope
 from dermaloop.web import schema
 from dermaloop.web.access import allow, check_upload_token, public
 from dermaloop.web.desk import desk_of
-from dermaloop.web.errors import WebError, problems
+from dermaloop.web.errors import problems
+from dermaloop.web.probes import OPEN_PATHS
 from dermaloop.web.upload import FIELD, Upload
 from dermaloop.web.views import predict
 
@@ -49,7 +50,6 @@ _EXAMPLE = (
 _SCHEMES = {
     "token": {"type": "http", "scheme": "bearer", "description": "Made on the page 'My account'; see its scopes there."}
 }
-_OPEN_PATHS = ("/healthz", "/readyz")
 
 
 @router.post(
@@ -116,35 +116,6 @@ async def model(request: Request) -> schema.ModelAnswer:
 
 
 @router.get(
-    "/healthz",
-    summary="Whether the server runs",
-    tags=["probes"],
-    dependencies=[public("a probe of the process, which tells nothing else")],
-    response_description="It does.",
-)
-async def healthz() -> schema.Health:
-    """Answers as long as the process does."""
-    return schema.Health(status="ok")
-
-
-@router.get(
-    "/readyz",
-    summary="Whether pictures can be assessed",
-    tags=["probes"],
-    dependencies=[public("a probe of the process, which tells nothing else")],
-    response_description="They can.",
-    responses=problems("not_ready", "busy"),
-)
-async def readyz(request: Request) -> schema.Health:
-    """Answers 200 once a picture has been assessed to warm up, and while a place is free."""
-    desk = desk_of(request)
-    if not desk.ready:
-        raise WebError("not_ready", "the server is starting or stopping", way_out="Try again.", retry_after_s=2)
-    with desk.capacity.place():
-        return schema.Health(status="ready")
-
-
-@router.get(
     "/api/openapi.json",
     include_in_schema=False,
     dependencies=[public("describes the program, and holds nothing of the clinic")],
@@ -162,7 +133,7 @@ def describe(document: dict[str, Any]) -> dict[str, Any]:
     document["components"]["securitySchemes"] = _SCHEMES
     for path, methods in document["paths"].items():
         for operation in methods.values():
-            operation["security"] = [] if path in _OPEN_PATHS else [{name: []} for name in _SCHEMES]
+            operation["security"] = [] if path in OPEN_PATHS else [{name: []} for name in _SCHEMES]
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     operation = document["paths"]["/api/v1/classify"]["post"]

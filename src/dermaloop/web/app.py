@@ -23,6 +23,7 @@ from dermaloop.cases import passwords
 from dermaloop.cases.store import Store
 from dermaloop.core.errors import DermaloopError
 from dermaloop.inference.classifier import Classifier
+from dermaloop.inference.session import usable_cores
 from dermaloop.web import (
     account_pages,
     api,
@@ -36,19 +37,24 @@ from dermaloop.web import (
     patient_record_pages,
     people_pages,
     practice_page,
+    probes,
     worklist_page,
 )
 from dermaloop.web.access import require_stated
 from dermaloop.web.body import BodyMiddleware
 from dermaloop.web.capacity import Capacity
 from dermaloop.web.cookies import Cookies, key_from
-from dermaloop.web.desk import Desk
-from dermaloop.web.errors import WebError, headers_of, problem
+from dermaloop.web.desk import Desk, desk_of
+from dermaloop.web.errors import STATUS, WebError, headers_of, problem
 from dermaloop.web.identity import identify
+from dermaloop.web.metrics import Metrics
+from dermaloop.web.observe import ObserveMiddleware
+from dermaloop.web.observed import ObservedClassifier
 from dermaloop.web.samples import SAMPLES, sample_jpeg
 from dermaloop.web.security import SecurityMiddleware, allowed_hosts
 from dermaloop.web.settings import Settings
 from dermaloop.web.translation import TranslationMiddleware
+from dermaloop.web.watch import Watch
 from dermaloop.web.wording import DISCLAIMER
 
 MOUNTS = {"/static": "styles and scripts, which hold nothing of the clinic"}
@@ -70,7 +76,7 @@ _PAGES = tuple(
         practice_page,
     )
 )
-_MACHINE_PATHS = ("/api/v1/", "/api/openapi.json", "/healthz", "/readyz")
+_MACHINE_PATHS = ("/api/v1/", "/api/openapi.json", "/healthz", "/readyz", "/metrics")
 _CLIENT_CLOSED_REQUEST = 499
 _HASHING_WORKERS, _HASHING_WAITING, _HASHING_TIMEOUT_S = 2, 16, 20.0
 """One check of a password takes 64 MiB for tens of milliseconds, so few run at once."""
@@ -86,12 +92,17 @@ def create_app(settings: Settings, classifier: Classifier, store: Store) -> Fast
         classifier: Ready to use; made with the settings' operating point and threads by the caller.
         store: Open, its tables up to date; closed by the caller.
     """
-    capacity = Capacity(settings.workers, settings.max_waiting, settings.classify_timeout_s)
+    workers = settings.workers or usable_cores()
+    capacity = Capacity(workers, settings.max_waiting, settings.classify_timeout_s)
     hashing = Capacity(_HASHING_WORKERS, _HASHING_WAITING, _HASHING_TIMEOUT_S, "checking as many passwords as it can")
     drawing = Capacity(_DRAWING_WORKERS, _DRAWING_WAITING, _DRAWING_TIMEOUT_S, "drawing as many pictures as it can")
     age_s = int(settings.lifetime.absolute.total_seconds())
     cookies = Cookies(key_from(store.database.audit_key), settings.secure, age_s)
-    desk = Desk(settings, classifier, capacity, store, cookies, hashing, drawing)
+    metrics = Metrics(classifier.bundle)
+    watch = Watch(store)
+    metrics.watch({"assess": capacity, "hash": hashing, "draw": drawing}, watch.sizes)
+    counting = ObservedClassifier(classifier, metrics)
+    desk = Desk(settings, counting, capacity, store, cookies, hashing, drawing, metrics, watch)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -117,6 +128,7 @@ def create_app(settings: Settings, classifier: Classifier, store: Store) -> Fast
     )
     app.state.desk = desk
     app.include_router(api.router)
+    app.include_router(probes.router)
     for router in _PAGES:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=pages.static_folder()), name="static")
@@ -130,7 +142,8 @@ def create_app(settings: Settings, classifier: Classifier, store: Store) -> Fast
         BodyMiddleware, answer=_answer, most_bytes=settings.max_total_bytes, timeout_s=settings.upload_timeout_s
     )
     app.add_middleware(SecurityMiddleware, answer=_answer, secure=settings.secure)
-    app.add_middleware(TranslationMiddleware, machine_paths=_MACHINE_PATHS)  # outermost: it sees every error's page
+    app.add_middleware(TranslationMiddleware, machine_paths=_MACHINE_PATHS)  # it sees every error's page
+    app.add_middleware(ObserveMiddleware, metrics=metrics, mounts=tuple(MOUNTS))  # outermost: it sees every request
     return app
 
 
@@ -185,6 +198,9 @@ def _handle_errors(app: FastAPI) -> None:
 
 async def _answer(request: Request, error: DermaloopError) -> Response:
     """An error as a page for people and as problem+json for programs."""
+    code = error.code if error.code in STATUS else "internal"
+    request.state.problem = code
+    desk_of(request).metrics.refused(code)
     if request.url.path.startswith(_MACHINE_PATHS):
         document = problem(error)
         return JSONResponse(document, document["status"], headers_of(error), "application/problem+json")

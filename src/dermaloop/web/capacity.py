@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -35,8 +36,10 @@ class Capacity:
     ) -> None:
         self.places = workers + waiting
         self.taken = 0
+        self.running = 0
         self._timeout_s = timeout_s
         self._doing = doing
+        self._lock = threading.Lock()
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="dermaloop-assess")
 
     @contextmanager
@@ -66,7 +69,7 @@ class Capacity:
             WebError: `too_slow`: it was not done in time; its place stays taken until it is.
         """
         # The reader's language goes along: what the thread words is shown on that reader's page.
-        future = self._executor.submit(contextvars.copy_context().run, function, *arguments)
+        future = self._executor.submit(contextvars.copy_context().run, self._counted, function, *arguments)
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), self._timeout_s)
         except TimeoutError as error:
@@ -78,6 +81,15 @@ class Capacity:
                 way_out="Try again with fewer pictures at once.",
                 retry_after_s=RETRY_AFTER_S,
             ) from error
+
+    def _counted(self, function: Callable[..., T], *arguments: object) -> T:
+        with self._lock:
+            self.running += 1
+        try:
+            return function(*arguments)
+        finally:
+            with self._lock:
+                self.running -= 1
 
     def _keep_place_until_done(self, future: Future[T]) -> None:
         loop = asyncio.get_running_loop()

@@ -13,8 +13,8 @@ from dermaloop.cases.records import Image, StoredPrediction
 from dermaloop.cases.words import SignOffKind
 from dermaloop.core.bundle import OperatingPoint
 from dermaloop.core.prediction import Prediction
-from dermaloop.inference.classifier import Classifier
 from dermaloop.web.clinical import picture_type_name
+from dermaloop.web.observed import Assessor
 from dermaloop.web.report import CaseFacts
 from dermaloop.web.views import View, shows_figures, view_of
 
@@ -38,7 +38,7 @@ class Picture:
     frame: tuple[float, float, float, float]
 
 
-def pictures_of(file: CaseFile, classifier: Classifier) -> tuple[Picture, ...]:
+def pictures_of(file: CaseFile, classifier: Assessor) -> tuple[Picture, ...]:
     """The pictures of a case that are not deleted, in the order in which they came."""
     latest: dict[str, StoredPrediction] = {one.image_id: one for one in file.predictions}
     images = [image for image in file.images if image.deleted_at is None]
@@ -48,7 +48,7 @@ def pictures_of(file: CaseFile, classifier: Classifier) -> tuple[Picture, ...]:
     )
 
 
-def _picture(image: Image, stored: StoredPrediction | None, classifier: Classifier, number: int) -> Picture:
+def _picture(image: Image, stored: StoredPrediction | None, classifier: Assessor, number: int) -> Picture:
     kind = picture_type_name(image.image_type)
     label = f"{number}. {kind}" if number else kind
     address = f"/images/{image.id}"
@@ -63,7 +63,7 @@ def _picture(image: Image, stored: StoredPrediction | None, classifier: Classifi
     return Picture(image, label, address, view, made.frame or (0, 0, 1, 1))
 
 
-def point_of(classifier: Classifier, prediction: Prediction) -> OperatingPoint | None:
+def point_of(classifier: Assessor, prediction: Prediction) -> OperatingPoint | None:
     """The operating point that decided a prediction; None where that was another model's than the present one."""
     if prediction.bundle != classifier.bundle.identity:
         return None

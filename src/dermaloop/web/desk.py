@@ -16,13 +16,15 @@ from starlette.concurrency import run_in_threadpool
 from dermaloop.cases.database import Database, Transaction
 from dermaloop.cases.store import Store
 from dermaloop.core.bundle import OperatingPoint
-from dermaloop.inference.classifier import Classifier
 from dermaloop.web.capacity import Capacity
 from dermaloop.web.cookies import Cookies
 from dermaloop.web.forms import Form, read_form
+from dermaloop.web.metrics import Metrics
+from dermaloop.web.observed import Assessor
 from dermaloop.web.settings import Settings
 from dermaloop.web.upload import Upload, receive
 from dermaloop.web.views import View, assess
+from dermaloop.web.watch import Watch
 
 T = TypeVar("T")
 
@@ -32,7 +34,7 @@ class Desk:
     """State of one running application, at `app.state.desk`."""
 
     settings: Settings
-    classifier: Classifier
+    classifier: Assessor
     capacity: Capacity
     store: Store
     cookies: Cookies
@@ -40,6 +42,8 @@ class Desk:
     """Places and threads for passwords, apart from those for pictures: neither can crowd the other out."""
     drawing: Capacity
     """Places and threads for making stored pictures small and drawing heatmaps: quick, and many at once."""
+    metrics: Metrics
+    watch: Watch
     ready: bool = field(default=False)
 
     @property

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermaloop.core.errors import DermaloopError
 from dermaloop.web.errors import WebError
+from dermaloop.web.observe import route_of
 
 LOGGER = logging.getLogger("dermaloop.web")
 
@@ -91,7 +92,7 @@ class SecurityMiddleware:
         except Exception:
             if started:
                 raise
-            LOGGER.exception("a defect in answering %s %s", scope["method"], scope["path"])
+            LOGGER.exception("a defect in answering %s", route_of(scope))
             defect = WebError(
                 "internal",
                 "the program has a defect; the server's log has the details",

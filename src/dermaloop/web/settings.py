@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from dermaloop.cases.sign_ins import Lifetime
 from dermaloop.core.errors import DermaloopError
 from dermaloop.core.image import DEFAULT_LIMITS
+from dermaloop.web.logs import Kind
 
 PREFIX = "DERMALOOP_"
 _MEBIBYTE = 1024 * 1024
@@ -70,7 +71,9 @@ class Settings(BaseSettings):
         default=None, description="Operating point of the bundle to decide by; without it, the bundle's default."
     )
     threads: int | None = Field(default=None, ge=1, description="Cores that one assessment may use; without it, all.")
-    workers: int = Field(default=1, ge=1, le=64, description="Assessments that run at the same time.")
+    workers: int | None = Field(
+        default=None, ge=1, le=64, description="Assessments that run at the same time; without it, one per core."
+    )
     max_waiting: int = Field(
         default=8,
         ge=0,
@@ -85,6 +88,13 @@ class Settings(BaseSettings):
     upload_timeout_s: float = Field(default=60.0, gt=0, description="Longest time to receive a request, in seconds.")
     classify_timeout_s: float = Field(
         default=60.0, gt=0, description="Longest time to wait for and to do an assessment, in seconds."
+    )
+    log: Kind = Field(
+        default="warnings",
+        description="What is written to standard error: warnings; or text or json, which hold every request too.",
+    )
+    shutdown_timeout_s: float = Field(
+        default=60.0, ge=0, description="Longest time that a stopping server gives to requests in hand, in seconds."
     )
     picture_side_px: int = Field(
         default=1000, ge=100, le=4000, description="Longest side of the picture shown on the page, in pixels."

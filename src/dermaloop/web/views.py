@@ -15,7 +15,7 @@ from dermaloop.core.errors import DermaloopError
 from dermaloop.core.image import decode
 from dermaloop.core.prediction import Prediction, Reason, SimilarCase, Status
 from dermaloop.core.taxonomy import ENTRIES
-from dermaloop.inference.classifier import Classifier
+from dermaloop.web.observed import Assessor
 from dermaloop.web.render import data_address, heatmap_png, picture_jpeg
 from dermaloop.web.settings import Settings
 from dermaloop.web.translation import gettext, number
@@ -88,7 +88,7 @@ class View:
     drawn: bool = False
 
 
-def assess(classifier: Classifier, upload: Upload, settings: Settings, *, drawn: bool = False) -> View:
+def assess(classifier: Assessor, upload: Upload, settings: Settings, *, drawn: bool = False) -> View:
     """Classifies one file and prepares what the page shows of it.
 
     Args:
@@ -148,7 +148,7 @@ def view_of(
     return _with_figures(view, heatmap) if shows_figures(prediction) else view
 
 
-def predict(classifier: Classifier, upload: Upload, settings: Settings) -> Prediction:
+def predict(classifier: Assessor, upload: Upload, settings: Settings) -> Prediction:
     """Classifies one file; a file over the limit becomes an unreadable result with its reason."""
     if not upload.too_large:
         return classifier.classify(upload.content, upload.name)

@@ -1,0 +1,73 @@
+"""The classifier as a running server uses it: every answer counted and timed, and the cores shared among requests.
+
+Owns how many cores one assessment takes: all of them while it is the only one, so that a person alone at the page is
+answered soonest; one as soon as there are several, because pictures side by side on a core each are more in a second
+than one after the other on all. Refuses to know requests and queues.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Protocol
+
+from dermaloop.core.bundle import Bundle, OperatingPoint
+from dermaloop.core.prediction import Prediction
+from dermaloop.inference.classifier import Classifier
+from dermaloop.web.metrics import Metrics
+
+
+class Assessor(Protocol):
+    """What the pages and the API need of a classifier."""
+
+    @property
+    def bundle(self) -> Bundle:
+        """What is served."""
+
+    @property
+    def operating_point(self) -> OperatingPoint:
+        """What decides."""
+
+    def classify(self, content: bytes, name: str = "") -> Prediction:
+        """One picture; see `Classifier.classify`."""
+
+
+class ObservedClassifier:
+    """An `Assessor` that counts. Safe to use from several threads at once.
+
+    Args:
+        classifier: What answers.
+        metrics: Where to count.
+    """
+
+    def __init__(self, classifier: Classifier, metrics: Metrics) -> None:
+        self._classifier, self._metrics = classifier, metrics
+        self._lock = threading.Lock()
+        self._running = 0
+
+    @property
+    def bundle(self) -> Bundle:
+        """See `Assessor`."""
+        return self._classifier.bundle
+
+    @property
+    def operating_point(self) -> OperatingPoint:
+        """See `Assessor`."""
+        return self._classifier.operating_point
+
+    def classify(self, content: bytes, name: str = "") -> Prediction:
+        """See `Assessor`."""
+        begun = time.perf_counter()
+        with self._lock:
+            self._running += 1
+            alone = self._running == 1
+        try:
+            if alone:
+                prediction = self._classifier.classify(content, name)
+            else:
+                prediction = self._classifier.classify(content, name, cores=1)
+        finally:
+            with self._lock:
+                self._running -= 1
+        self._metrics.predicted(prediction, time.perf_counter() - begun)
+        return prediction
