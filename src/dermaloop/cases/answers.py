@@ -15,6 +15,7 @@ from dermaloop.cases import audit, codec
 from dermaloop.cases.actor import Actor
 from dermaloop.cases.database import new_id, now
 from dermaloop.cases.errors import ConflictError, InvalidRecordError
+from dermaloop.cases.imprints import keep_imprint
 from dermaloop.cases.practice import read_practice
 from dermaloop.cases.records import StoredPrediction, stored_prediction
 from dermaloop.cases.rows import find
@@ -65,6 +66,7 @@ def add_prediction(
     )
     session.add(row)
     session.flush()
+    keep_imprint(session, row, made)
     _update_answer(session, find(session, CaseRow, image.case_id, "case"))
     about = {"case": row.case_id, "image": image.id, "patient": row.patient_id, "bundle": made.bundle}
     audit.append(session, actor, "prediction.made", "prediction", row.id, about)

@@ -1,4 +1,4 @@
-"""Predictions as they are stored: every field as JSON, the heatmap as bytes.
+"""Predictions as they are stored: every field as JSON, the heatmap as bytes; the imprint is `cases.imprints`'.
 
 Owns the two formats and their way back. Refuses to know tables. Written from the dataclass's own fields, so that a
 field that is added to `Prediction` is stored without a change here, and one that an older program did not store and is
@@ -21,11 +21,11 @@ from dermaloop.core.taxonomy import Diagnosis
 
 _HEAT_HEADER = struct.Struct("<4sII")
 _HEAT_MAGIC = b"heat"
-_FIELDS = tuple(field.name for field in dataclasses.fields(Prediction) if field.name != "heatmap")
+_FIELDS = tuple(field.name for field in dataclasses.fields(Prediction) if field.name not in {"heatmap", "imprint"})
 
 
 def to_dict(prediction: Prediction) -> dict[str, Any]:
-    """Every field but the heatmap as JSON types."""
+    """Every field but the heatmap and the imprint as JSON types."""
     return {name: _plain(getattr(prediction, name)) for name in _FIELDS}
 
 

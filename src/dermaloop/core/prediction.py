@@ -59,6 +59,21 @@ class SimilarCase:
 
 
 @dataclass(frozen=True, slots=True)
+class Imprint:
+    """What is kept of a picture's features to see whether pictures change; no picture can be made from it.
+
+    Attributes:
+        embedding: float32 (E,), the direction of the embedding in the first dimensions of the bundle's references.
+        texture: float32 (T,), the first standardised directions of the bundle's in-distribution statistics.
+        colour: Mean share of red and of blue in the light of the square that the network saw, each in [0, 1].
+    """
+
+    embedding: NDArray[np.float32]
+    texture: NDArray[np.float32]
+    colour: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """What one bundle said of one image.
 
@@ -79,6 +94,7 @@ class Prediction:
         similar: Nearest training images.
         heatmap: float32 (h, w) in [0, 1], evidence for malignancy over the input square; None when unreadable.
         frame: The square that the network saw, in fractions of the picture: (left, top, right, bottom).
+        imprint: For watching drift; None when unreadable, and in a prediction that was read back from where it is kept.
     """
 
     image: str
@@ -97,6 +113,7 @@ class Prediction:
     similar: tuple[SimilarCase, ...] = ()
     heatmap: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     frame: tuple[float, float, float, float] | None = None
+    imprint: Imprint | None = field(default=None, compare=False, repr=False)
 
     def row(self) -> dict[str, str | float | None]:
         """The flat row for tables, keys in the order of `COLUMNS`."""

@@ -81,6 +81,22 @@ def measure_fast(rgb: NDArray[np.uint8]) -> dict[str, float]:
     }
 
 
+def colour_shares(rgb: NDArray[np.uint8]) -> tuple[float, float]:
+    """Mean share of red and of blue in a picture's light, which a camera's white balance moves and brightness hardly.
+
+    No measure of quality: skin and lesions differ in it, so there is no limit; drift is watched by it.
+
+    Args:
+        rgb: uint8 (S, S, 3), the network's input square.
+
+    Returns:
+        Each in [0, 1], a third for grey; a black picture counts as grey.
+    """
+    red, green, blue = (float(value) for value in rgb.reshape(-1, 3).mean(axis=0))
+    total = red + green + blue
+    return (red / total, blue / total) if total else (1 / 3, 1 / 3)
+
+
 def _blur(luma: NDArray[np.uint8]) -> float:
     """The blur effect of uint8 (S, S), the worse of the two directions."""
     wide = luma.astype(np.int16)

@@ -11,7 +11,6 @@ picture is answered that way.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,18 +21,17 @@ from numpy.typing import NDArray
 
 from dermaloop.core import calibrated
 from dermaloop.core.bundle import DISTRIBUTION, REFERENCES, Bundle
-from dermaloop.core.errors import ImageError
-from dermaloop.core.image import decode, read_bytes
-from dermaloop.core.prediction import Decision, Prediction, Reason, SimilarCase, Status
-from dermaloop.core.preprocess import Frame, Preprocess, frame, network_input
-from dermaloop.core.quality import measure_fast
+from dermaloop.core.prediction import Decision, Imprint, Prediction, Reason, SimilarCase, Status
 from dermaloop.inference import explain, gate
 from dermaloop.inference.parallel import chunks, ordered_map
+from dermaloop.inference.prepare import Prepared, prepare
 from dermaloop.inference.session import Outputs, Session, usable_cores
 from dermaloop.inference.similar import References
 
 _CHUNK = 4
 """Pictures that a thread takes at once where there are many, so that what follows the graph is done for all of them."""
+_IMPRINT_EMBEDDING, _IMPRINT_TEXTURE = 32, 16
+"""Dimensions kept of each for `Imprint`: 96 bytes a picture, and what a camera or a case mix changes lies in them."""
 _NONE = np.empty(0, dtype=np.float32)
 _LATENCY_THREADS = 8
 """Beyond this many cores a single small picture is answered no sooner."""
@@ -52,25 +50,6 @@ class Item:
     name: str
     source: bytes | Path
     pixel_aspect: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A picture ready for the graph, or the reason why it is not (`square` is then None).
-
-    Attributes:
-        sha256: Of the bytes; empty where they could not be read.
-        square: uint8 (S, S, 3).
-        frame: The square in fractions of the picture.
-        quality: By measure.
-        unreadable: Why there is no square.
-    """
-
-    sha256: str
-    square: NDArray[np.uint8] | None = None
-    frame: Frame | None = None
-    quality: dict[str, float] | None = None
-    unreadable: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +73,6 @@ class Raw:
     unreadable: dict[int, Reason]
 
 
-def prepare(item: Item, size_px: int) -> Prepared:
-    """Reads, hashes, decodes and preprocesses one picture and measures its quality; never raises for a bad file."""
-    digest = ""
-    try:
-        content = item.source if isinstance(item.source, bytes) else read_bytes(item.source)
-        digest = hashlib.sha256(content).hexdigest()
-        image = decode(content, name=item.name, least_side_px=size_px).image
-    except ImageError as error:
-        text = f"{error.what[:1].upper()}{error.what[1:]}. {error.way_out}"
-        return Prepared(digest, unreadable=Reason(error.reason, text.strip()))
-    square = network_input(image, Preprocess(size_px), pixel_aspect=item.pixel_aspect)
-    seen = frame(image.width, image.height, pixel_aspect=item.pixel_aspect)
-    return Prepared(digest, square, seen, measure_fast(square))
-
-
 def raw_many(session: Session, items: Iterable[Item], *, threads: int | None = None, activation: bool = False) -> Raw:
     """The graph's outputs for many pictures, through the same steps as classification.
 
@@ -123,7 +87,7 @@ def raw_many(session: Session, items: Iterable[Item], *, threads: int | None = N
     """
 
     def work(chunk: list[Item]) -> tuple[list[Prepared], Outputs | None]:
-        ready = [prepare(item, session.size_px) for item in chunk]
+        ready = [prepare(item.source, item.name, item.pixel_aspect, session.size_px) for item in chunk]
         outputs = _run(session, ready)
         # Only the numbers are kept for all pictures, not the pictures.
         return [replace(one, square=None) for one in ready], outputs if activation else _without_maps(outputs)
@@ -250,7 +214,7 @@ class Classifier:
         return raw_many(self._session(1), items, threads=self.threads, activation=activation)
 
     def _classify(self, items: Sequence[Item], session: Session) -> list[Prediction]:
-        prepared = [prepare(item, session.size_px) for item in items]
+        prepared = [prepare(item.source, item.name, item.pixel_aspect, session.size_px) for item in items]
         outputs = _run(session, prepared)
         assessed = iter(() if outputs is None else self._assess(outputs))
         predictions = []
@@ -272,9 +236,18 @@ class Classifier:
         heat = explain.heatmap(outputs.activation, probability, spec.classes, outputs.attention)
         distance = self._distribution.distance(outputs.texture)
         similar = self._references.nearest(outputs.embedding, self._similar)
+        embedding = self._references.project(outputs.embedding, _IMPRINT_EMBEDDING)
+        texture = self._distribution.project(outputs.texture, _IMPRINT_TEXTURE)
         for row in range(len(probability)):
             yield _Assessed(
-                probability[row], float(malignant[row]), int(top[row]), float(distance[row]), similar[row], heat[row]
+                probability[row],
+                float(malignant[row]),
+                int(top[row]),
+                float(distance[row]),
+                similar[row],
+                heat[row],
+                embedding[row],
+                texture[row],
             )
 
     def _prediction(self, item: Item, prepared: Prepared, assessed: _Assessed) -> Prediction:
@@ -303,6 +276,7 @@ class Classifier:
             similar=assessed.similar,
             heatmap=assessed.heatmap,
             frame=prepared.frame,
+            imprint=Imprint(assessed.embedding, assessed.texture, prepared.colour),
         )
 
 
@@ -316,3 +290,5 @@ class _Assessed:
     distance: float
     similar: tuple[SimilarCase, ...]
     heatmap: NDArray[np.float32]
+    embedding: NDArray[np.float32]
+    texture: NDArray[np.float32]

@@ -99,14 +99,37 @@ def distance(features: NDArray[np.float32], distribution: Mapping[str, NDArray[A
     Returns:
         float64 (N,), at least 0; the square root of the squared distance per dimension.
     """
-    values = _unit(features) if distribution["unit"] else np.asarray(features, dtype=np.float64)
-    centred = (values - distribution["mean"]) / distribution["scale"]
+    centred = _centred(features, distribution)
     projected = centred @ distribution["basis"].astype(np.float64)
     inside = projected**2 @ (1 / np.maximum(distribution["variance"].astype(np.float64), _TINY))
     rest = np.maximum((centred**2).sum(axis=1) - (projected**2).sum(axis=1), 0.0)
     squared = inside + (rest / distribution["tail_variance"] if projected.shape[1] < centred.shape[1] else 0.0)
     result: NDArray[np.float64] = np.sqrt(squared / centred.shape[1])
     return result
+
+
+def project(
+    features: NDArray[np.float32], distribution: Mapping[str, NDArray[Any]], components: int
+) -> NDArray[np.float32]:
+    """The largest directions of each picture's features, in standard deviations of the training pictures.
+
+    Args:
+        features: As for `distance`.
+        distribution: What `fit_distribution` returned.
+        components: How many.
+
+    Returns:
+        float32 (N, at most components).
+    """
+    basis = distribution["basis"].astype(np.float64)[:, :components]
+    spread = np.sqrt(np.maximum(distribution["variance"].astype(np.float64)[: basis.shape[1]], _TINY))
+    return np.asarray(_centred(features, distribution) @ basis / spread, dtype=np.float32)
+
+
+def _centred(features: NDArray[np.float32], distribution: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    values = _unit(features) if distribution["unit"] else np.asarray(features, dtype=np.float64)
+    centred: NDArray[np.float64] = (values - distribution["mean"]) / distribution["scale"]
+    return centred
 
 
 def _unit(features: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -124,6 +147,10 @@ class Distribution:
     def distance(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """See the function `distance`."""
         return distance(features, self._arrays)
+
+    def project(self, features: NDArray[np.float32], components: int) -> NDArray[np.float32]:
+        """See the function `project`."""
+        return project(features, self._arrays, components)
 
 
 def reasons(

@@ -94,8 +94,7 @@ class References:
         Returns:
             N tuples.
         """
-        centred = np.asarray(embeddings, dtype=np.float32) - self._mean
-        queries = _unit((centred @ self._basis).astype(np.float32))
+        queries = self._queries(embeddings)
         similarity = self._similarities(queries)
         count = min(count, len(self))
         found = (
@@ -108,6 +107,14 @@ class References:
             )
             for row, places in enumerate(found)
         ]
+
+    def project(self, embeddings: NDArray[np.float32], components: int) -> NDArray[np.float32]:
+        """The direction of each embedding in the first dimensions of the table: float32 (N, at most components)."""
+        return self._queries(embeddings)[:, :components]
+
+    def _queries(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        centred = np.asarray(embeddings, dtype=np.float32) - self._mean
+        return _unit((centred @ self._basis).astype(np.float32))
 
     def _similarities(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
         """Cosines (N, references), in blocks small enough for the linear algebra library to stay on this thread.
