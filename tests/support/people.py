@@ -78,10 +78,16 @@ def carry(client: Any, secret: str) -> None:
 
 
 def cookie(app: Any, role: Role, address: str) -> dict[str, Any]:
-    """The cookie of a signed-in browser, as Playwright takes it."""
+    """The cookie of a signed-in browser as the server sets it, for Playwright."""
     desk = app.state.desk
     secret = begin(app, add_account(desk.store, role))
-    return {"name": desk.cookies.sign_in_name, "value": desk.cookies.signed(secret), "url": address}
+    return {
+        "name": desk.cookies.sign_in_name,
+        "value": desk.cookies.signed(secret),
+        "url": address,
+        "httpOnly": True,
+        "sameSite": "Lax",
+    }
 
 
 def make_token(store: Store, account: Account, scopes: Iterable[Scope]) -> str:

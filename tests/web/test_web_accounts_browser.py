@@ -178,6 +178,7 @@ def _go(page, app, address, place):
         page.get_by_role("alert").wait_for()
     else:
         page.goto(address + place)
+    page.wait_for_load_state("load")  # an element can be there before the style sheet that gives it its size
 
 
 @pytest.mark.parametrize("place", PLACES)

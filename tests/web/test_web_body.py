@@ -43,8 +43,9 @@ def served():
 
 
 def _call(app, path, pieces, headers=(), *, ends=True):
-    """Status and JSON that an application answers to a body that comes in pieces; and how many it took."""
-    taken, said = [], []
+    """Status and JSON that an application answers to a body that comes in pieces; how many it took before it answered,
+    and in all."""
+    taken, said, before = [], [], []
 
     async def receive():
         if len(taken) < len(pieces):
@@ -59,6 +60,7 @@ def _call(app, path, pieces, headers=(), *, ends=True):
         return {"type": "http.disconnect"}
 
     async def send(message):
+        before.append(len(taken))
         said.append(message)
 
     given = [(b"content-type", b"application/json"), *headers]
@@ -73,14 +75,14 @@ def _call(app, path, pieces, headers=(), *, ends=True):
     asyncio.run(app({**scope, "scheme": "http", "server": ("x", 1), "client": ("y", 2)}, receive, send))
     starts = [one for one in said if one["type"] == "http.response.start"]
     assert len(starts) == 1
-    return starts[0]["status"], json.loads(b"".join(one.get("body", b"") for one in said)), len(taken)
+    return starts[0]["status"], json.loads(b"".join(one.get("body", b"") for one in said)), (before[0], len(taken))
 
 
 @pytest.mark.parametrize("path", ["/note", "/raw"])
 def test_a_body_is_refused_while_it_arrives_however_careless_the_route(served, path):
     app, seen = served
     pieces = [b'{"text": "'] + [b"x" * 65536] * 100
-    status, said, taken = _call(app, path, pieces)
+    status, said, (taken, _) = _call(app, path, pieces)
     assert (status, said) == (413, {"code": "request_too_large"})
     assert taken == 17, "sixteen pieces fill the limit"
     assert seen == []
@@ -88,8 +90,18 @@ def test_a_body_is_refused_while_it_arrives_however_careless_the_route(served, p
 
 def test_an_announced_length_is_refused_before_anything_is_read(served):
     app, seen = served
-    status, _, taken = _call(app, "/note", [b"{}"], [(b"content-length", str(LIMIT + 1).encode())])
+    status, _, (taken, _) = _call(app, "/note", [b"{}"], [(b"content-length", str(LIMIT + 1).encode())])
     assert (status, taken, seen) == (413, 0, [])
+
+
+def test_a_sender_that_was_refused_is_listened_to_a_little_longer_and_not_for_ever(served):
+    """A connection closed on bytes that still come is reset, and the sender never sees why."""
+    app, _ = served
+    pieces = [b'{"text": "'] + [b"x" * LIMIT] * 100
+    _, _, (before, in_all) = _call(app, "/note", pieces)
+    assert (before, in_all) == (2, 2 + 65), "64 MiB, and what goes beyond"
+    _, _, (before, in_all) = _call(app, "/note", [b"{}"] * 3, [(b"content-length", str(LIMIT + 1).encode())])
+    assert (before, in_all) == (0, 3)
 
 
 def test_a_body_of_exactly_the_limit_is_taken(served):

@@ -105,7 +105,7 @@ def test_from_a_new_patient_to_the_confirmed_diagnosis(clinician, store, lesion_
     assert "P-0174" not in _text(clinician.get("/worklist"))
     page = clinician.post(f"{case}/confirmation", data={**FINDING, "confirmed_by": "Laboratory", "document": "H-77/26"})
     text = _text(page)
-    assert "Confirmed by: histopathology, Mar 8, 2026 , Laboratory" in text
+    assert "Confirmed by: histopathology, Mar 8, 2026, Laboratory" in text
     assert "document H-77/26" in text
     assert "P-0174" in _text(clinician.get("/worklist?state=done"))
     assert "P-0174" not in _text(clinician.get("/worklist?state=awaiting"))

@@ -7,9 +7,9 @@ ones of their own, but a route that leaves reading to the framework has none. Re
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,6 +23,8 @@ _PLAIN_BYTES = 1024 * 1024
 _SLACK_BYTES = 1024 * 1024
 _SLACK_S = 5.0
 """Beyond the routes' own limits, which come first and say more."""
+_DRAIN_BYTES = 64 * 1024 * 1024
+_DRAIN_S = 2.0
 
 
 class BodyMiddleware:
@@ -51,7 +53,7 @@ class BodyMiddleware:
         body = _Body(receive, self._most_bytes if files else _PLAIN_BYTES, self._timeout_s)
         announced = request.headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > body.most_bytes:
-            await (await self._answer(request, body.too_large()))(scope, receive, send)
+            await self._refuse(request, body.too_large(), receive, send)
             return
         started = replaced = False
 
@@ -61,12 +63,26 @@ class BodyMiddleware:
                 # The framework words this as an error of its own; what is true is said instead, once.
                 if not replaced:
                     replaced = True
-                    await (await self._answer(request, body.broken))(scope, receive, send)
+                    await self._refuse(request, body.broken, receive, send)
                 return
             started = True
             await send(message)
 
         await self._app(scope, body.receive, send_unless_broken)
+
+    async def _refuse(self, request: Request, error: WebError, receive: Receive, send: Send) -> None:
+        """Answers at once, and only then reads on: a connection closed on unread bytes takes the answer with it."""
+
+        async def send_then_drain(message: Message) -> None:
+            if message["type"] != "http.response.body" or message.get("more_body", False):
+                await send(message)
+                return
+            await send({**message, "more_body": True})
+            if error.code == "request_too_large":  # who is too slow is not waited for again
+                await drain(Request(request.scope, receive).stream())
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        await (await self._answer(request, error))(request.scope, receive, send_then_drain)
 
 
 class _Body:
@@ -111,3 +127,20 @@ class _Body:
             f"the request is larger than {self.most_bytes // 1024} kB",
             way_out="Send less at once.",
         )
+
+
+async def drain(stream: AsyncIterator[bytes]) -> None:
+    """Reads on for a little while after a refusal: a client that is cut off while sending never sees the reason.
+
+    Args:
+        stream: Of the body's pieces, e.g. `Request.stream()`.
+    """
+    drained = 0
+    try:
+        async with asyncio.timeout(_DRAIN_S):
+            async for chunk in stream:
+                drained += len(chunk)
+                if drained > _DRAIN_BYTES:
+                    return
+    except (TimeoutError, ClientDisconnect, RuntimeError):  # RuntimeError: the stream was closed by the error
+        return

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from dermaloop.web.body import drain
 from dermaloop.web.errors import WebError
 from dermaloop.web.forms import FORM_TOKEN, Form
 
@@ -29,8 +30,6 @@ _MEBIBYTE = 1024 * 1024
 _HEADER_LIMIT_BYTES = 8 * 1024
 _PART_LIMIT_FACTOR = 4
 """Parts of any kind allowed per allowed file: empty file fields and unknown fields cost something too."""
-_DRAIN_BYTES = 64 * _MEBIBYTE
-_DRAIN_S = 2.0
 _NAME_LENGTH = 200
 _TEXTS_BYTES = 64 * 1024
 
@@ -76,7 +75,7 @@ async def receive(
             way_out="Send fewer or smaller pictures at once.",
         ) from error
     except WebError:
-        await _drain(stream)
+        await drain(stream)
         raise
 
 
@@ -269,16 +268,3 @@ def _clean_name(raw: bytes) -> str:
     text = raw.decode("utf-8", errors="replace").replace("\\", "/").rsplit("/", 1)[-1]
     text = "".join(character for character in text if character.isprintable()).strip()
     return text[-_NAME_LENGTH:] or "picture"
-
-
-async def _drain(stream: AsyncIterator[bytes]) -> None:
-    """Reads on for a little while after a refusal: a client that is cut off while sending never sees the reason."""
-    drained = 0
-    try:
-        async with asyncio.timeout(_DRAIN_S):
-            async for chunk in stream:
-                drained += len(chunk)
-                if drained > _DRAIN_BYTES:
-                    return
-    except (TimeoutError, RuntimeError):  # RuntimeError: the stream was closed by the error
-        return
