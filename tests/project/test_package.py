@@ -20,7 +20,7 @@ def names(requirements: list[str]) -> set[str]:
     """Normalised distribution names of a list of requirements, our own extras followed."""
     found: set[str] = set()
     for requirement in requirements:
-        ours = re.fullmatch(r"dermaloop\[([\w,]+)\]", requirement)
+        ours = re.fullmatch(r"dermaloop\[([\w,-]+)\]", requirement)
         if ours:
             for extra in ours[1].split(","):
                 found |= names(PROJECT["optional-dependencies"][extra])
@@ -78,7 +78,7 @@ def test_every_requirement_has_a_lowest_version():
 
 ALLOWED = {
     "core": BASE,
-    "inference": BASE,
+    "inference": BASE | EXTRAS["follow-up"],
     "web": BASE,
     "cli": BASE,
     "curation": BASE | EXTRAS["curate"],
