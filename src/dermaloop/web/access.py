@@ -34,6 +34,7 @@ class Access:
         scope: What a token needs; None keeps programs out.
         reason: Why everybody may, for a public route.
         form: For a public route: whether it takes a form of ours, which then must bring its token.
+        any_scope: Whether a token of any scope will do, for what a program may always know of itself.
         upload: Whether the route reads a multipart body by `Desk.answer_uploads`, which checks the token in it.
     """
 
@@ -42,6 +43,7 @@ class Access:
     reason: str = ""
     form: bool = False
     upload: bool = False
+    any_scope: bool = False
 
     async def __call__(self, request: Request) -> None:
         """Lets the request through or refuses it.
@@ -68,7 +70,7 @@ class Access:
             await self._check_form(request)
 
     def _check_scope(self, who: Identity) -> None:
-        if who.has_scope(self.scope):
+        if self.any_scope or who.has_scope(self.scope):
             return
         if self.scope is None:
             raise WebError(
@@ -115,15 +117,16 @@ def check_upload_token(request: Request, given: str) -> None:
         check_form_token(request, given)
 
 
-def allow(role: Role, *, scope: Scope | None = None, upload: bool = False) -> Any:
+def allow(role: Role, *, scope: Scope | None = None, upload: bool = False, any_scope: bool = False) -> Any:
     """States that a route is for this role and those above it, and for tokens of the scope.
 
     Args:
         role: The least role.
         scope: What a token needs; without one, no token will do.
         upload: See `Access`.
+        any_scope: See `Access`.
     """
-    return Depends(Access(role=role, scope=scope, upload=upload))
+    return Depends(Access(role=role, scope=scope, upload=upload, any_scope=any_scope))
 
 
 def public(reason: str, *, form: bool = False) -> Any:

@@ -5,6 +5,7 @@ Owns assembly only. Refuses to read the environment or to open a bundle: both ar
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
@@ -27,6 +28,11 @@ from dermaloop.inference.session import usable_cores
 from dermaloop.web import (
     account_pages,
     api,
+    api_cases,
+    api_images,
+    api_lesions,
+    api_patients,
+    api_practice,
     audit_pages,
     case_pages,
     confirmation_pages,
@@ -38,6 +44,7 @@ from dermaloop.web import (
     people_pages,
     practice_page,
     probes,
+    sign_in_pages,
     worklist_page,
 )
 from dermaloop.web.access import require_stated
@@ -50,19 +57,28 @@ from dermaloop.web.identity import identify
 from dermaloop.web.metrics import Metrics
 from dermaloop.web.observe import ObserveMiddleware
 from dermaloop.web.observed import ObservedClassifier
-from dermaloop.web.samples import SAMPLES, sample_jpeg
 from dermaloop.web.security import SecurityMiddleware, allowed_hosts
+from dermaloop.web.serving import Follower, Served, try_out
 from dermaloop.web.settings import Settings
+from dermaloop.web.shadowing import Shadow
 from dermaloop.web.translation import TranslationMiddleware
 from dermaloop.web.watch import Watch
 from dermaloop.web.wording import DISCLAIMER
 
 MOUNTS = {"/static": "styles and scripts, which hold nothing of the clinic"}
 """What is served whole from a folder, and why everybody may have it."""
-_PAGES = tuple(
+_ROUTERS = tuple(
     module.router
     for module in (
+        api,
+        probes,
+        api_patients,
+        api_lesions,
+        api_cases,
+        api_images,
+        api_practice,
         pages,
+        sign_in_pages,
         account_pages,
         people_pages,
         audit_pages,
@@ -84,13 +100,18 @@ _DRAWING_WORKERS, _DRAWING_WAITING, _DRAWING_TIMEOUT_S = 2, 500, 30.0
 """A page of the worklist asks for fifty small pictures at once; each is decoded whole, so few at the same time."""
 
 
-def create_app(settings: Settings, classifier: Classifier, store: Store) -> FastAPI:
+_SHADOW_ENDS_S = 10.0
+"""How long a stopping server waits for the shadow's picture in hand."""
+
+
+def create_app(settings: Settings, classifier: Classifier, store: Store, *, served: Served | None = None) -> FastAPI:
     """The application, ready to be run by an ASGI server.
 
     Args:
         settings: Limits and time-outs.
         classifier: Ready to use; made with the settings' operating point and threads by the caller.
         store: Open, its tables up to date; closed by the caller.
+        served: Which registered model the classifier is, and whether to follow the champion; None for neither.
     """
     workers = settings.workers or usable_cores()
     capacity = Capacity(workers, settings.max_waiting, settings.classify_timeout_s)
@@ -103,14 +124,25 @@ def create_app(settings: Settings, classifier: Classifier, store: Store) -> Fast
     metrics.watch({"assess": capacity, "hash": hashing, "draw": drawing}, watch.sizes)
     counting = ObservedClassifier(classifier, metrics)
     desk = Desk(settings, counting, capacity, store, cookies, hashing, drawing, metrics, watch)
+    desk.shadow = Shadow(store, lambda: capacity.taken > 0, operating_point=settings.operating_point)
+
+    def adopt(loaded: Classifier) -> None:
+        metrics.serves(loaded.bundle)
+        desk.classifier = ObservedClassifier(loaded, metrics)
+
+    desk.follower = Follower(store, settings, served, adopt, desk.shadow.set)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await capacity.run(_warm_up, classifier)
+        await capacity.run(try_out, classifier)
         await hashing.run(passwords.warm_up)
+        following = asyncio.create_task(desk.follower.follow()) if served is not None else None
         desk.ready = True
         yield
         desk.ready = False
+        if following is not None:
+            following.cancel()
+        await asyncio.to_thread(desk.shadow.close, wait_s=_SHADOW_ENDS_S)
         capacity.close()
         hashing.close()
         drawing.close()
@@ -127,9 +159,7 @@ def create_app(settings: Settings, classifier: Classifier, store: Store) -> Fast
         lifespan=lifespan,
     )
     app.state.desk = desk
-    app.include_router(api.router)
-    app.include_router(probes.router)
-    for router in _PAGES:
+    for router in _ROUTERS:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=pages.static_folder()), name="static")
     require_stated(app.routes, MOUNTS)
@@ -145,11 +175,6 @@ def create_app(settings: Settings, classifier: Classifier, store: Store) -> Fast
     app.add_middleware(TranslationMiddleware, machine_paths=_MACHINE_PATHS)  # it sees every error's page
     app.add_middleware(ObserveMiddleware, metrics=metrics, mounts=tuple(MOUNTS))  # outermost: it sees every request
     return app
-
-
-def _warm_up(classifier: Classifier) -> None:
-    """One assessment before the first visitor: the run-time allocates and tunes itself on its first run."""
-    classifier.classify(sample_jpeg(SAMPLES[0].name), "warm-up")
 
 
 def _describe(app: FastAPI) -> None:
@@ -205,7 +230,7 @@ async def _answer(request: Request, error: DermaloopError) -> Response:
         document = problem(error)
         return JSONResponse(document, document["status"], headers_of(error), "application/problem+json")
     if error.code == "not_signed_in" and request.method == "GET" and not request.url.path.endswith("/part"):
-        return account_pages.to_sign_in(request)
+        return sign_in_pages.to_sign_in(request)
     with suppress(DermaloopError):  # the error in hand is told even where it cannot be found out who asks
         await identify(request)
     # The security middleware answers for requests that never reached the application's router.

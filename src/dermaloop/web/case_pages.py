@@ -20,6 +20,7 @@ from dermaloop.cases.casework import CaseFile
 from dermaloop.cases.database import Transaction
 from dermaloop.cases.errors import ConflictError
 from dermaloop.cases.practice import read_practice
+from dermaloop.cases.records import Image
 from dermaloop.cases.roles import Role
 from dermaloop.core.errors import DermaloopError
 from dermaloop.core.manifest import Confirmation
@@ -33,7 +34,7 @@ from dermaloop.web.forms import Form, read_form
 from dermaloop.web.identity import identity_of
 from dermaloop.web.pages import failed_form, render
 from dermaloop.web.patient_pages import REFUSALS
-from dermaloop.web.report import limits, report_of
+from dermaloop.web.report import Report, limits, report_of
 
 router = APIRouter(include_in_schema=False)
 
@@ -144,13 +145,29 @@ async def refused(request: Request, case_id: str, error: DermaloopError, form: F
 @router.get("/cases/{case_id}/report", dependencies=[_READERS])
 async def report(request: Request, case_id: str, picture: str = "") -> HTMLResponse:
     """The one-page report on a picture of the case; without one named, on its most suspicious."""
+    _, made = await report_on(request, case_id, picture)
+    return HTMLResponse(render("report.html", request, report=made, back=f"/cases/{case_id}"))
+
+
+async def report_on(request: Request, case_id: str, image_id: str) -> tuple[Image, Report]:
+    """A picture of the case and the report on it. Looking at it is noted.
+
+    Args:
+        request: Who looks.
+        case_id: At which case.
+        image_id: At which of its pictures; empty for the most suspicious.
+
+    Raises:
+        RecordNotFoundError: There is no such case.
+        ConflictError: The answer is hidden from who asks, or there is none.
+    """
     actor, desk = identity_of(request).actor, desk_of(request)
 
     def look(session: Transaction) -> tuple[CaseFile, str]:
         return casework.open_case(session, actor, case_id), read_practice(session).name
 
     file, practice = await desk.write(look)
-    shown = _reported(pictures_of(file, desk.classifier), picture)
+    shown = _reported(pictures_of(file, desk.classifier), image_id)
     if shown is None or shown.view is None:
         raise ConflictError(
             "the model's answer is hidden until your impression is in"
@@ -160,8 +177,7 @@ async def report(request: Request, case_id: str, picture: str = "") -> HTMLRespo
             way_out="Write your impression down first." if file.answer_hidden else "Add a picture of the lesion.",
         )
     licence = desk.classifier.bundle.spec.licence
-    made = report_of(shown.view, licence, facts_of(file, practice))
-    return HTMLResponse(render("report.html", request, report=made, back=f"/cases/{case_id}"))
+    return shown.image, report_of(shown.view, licence, facts_of(file, practice))
 
 
 def _reported(pictures: tuple[Picture, ...], image_id: str) -> Picture | None:

@@ -21,7 +21,9 @@ from dermaloop.web.cookies import Cookies
 from dermaloop.web.forms import Form, read_form
 from dermaloop.web.metrics import Metrics
 from dermaloop.web.observed import Assessor
+from dermaloop.web.serving import Follower
 from dermaloop.web.settings import Settings
+from dermaloop.web.shadowing import Shadow
 from dermaloop.web.upload import Upload, receive
 from dermaloop.web.views import View, assess
 from dermaloop.web.watch import Watch
@@ -35,6 +37,7 @@ class Desk:
 
     settings: Settings
     classifier: Assessor
+    """What answers now; a request that asks more than once takes it once, for it may be exchanged in between."""
     capacity: Capacity
     store: Store
     cookies: Cookies
@@ -44,6 +47,9 @@ class Desk:
     """Places and threads for making stored pictures small and drawing heatmaps: quick, and many at once."""
     metrics: Metrics
     watch: Watch
+    follower: Follower = field(init=False)
+    """Keeps `classifier` in step with the registry."""
+    shadow: Shadow = field(init=False)
     ready: bool = field(default=False)
 
     @property
@@ -98,6 +104,7 @@ class Desk:
         check: Callable[[str], None],
         keep_going: bool = False,
         ready: Callable[[Form], Awaitable[None]] | None = None,
+        arrived: Callable[[list[Upload]], Awaitable[None]] | None = None,
     ) -> list[T]:
         """Reads the request's files and applies a blocking function to each, in order.
 
@@ -107,6 +114,7 @@ class Desk:
             keep_going: See `upload.receive`.
             check: Called with the value of the form's field `form_token` before the first file is read.
             ready: Called with the form's texts when all has arrived, before the first file is assessed; may raise.
+            arrived: Called with the files after that; may raise.
 
         Raises:
             WebError: As `upload.receive` and `Capacity` say.
@@ -115,6 +123,8 @@ class Desk:
             uploads = await receive(request, self.settings, check=check, keep_going=keep_going)
             if ready is not None:
                 await ready(await read_form(request))
+            if arrived is not None:
+                await arrived(uploads)
             return [await self.capacity.run(function, upload) for upload in uploads]
 
     async def view_sample(self, upload: Upload) -> View:

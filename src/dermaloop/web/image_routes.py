@@ -59,10 +59,26 @@ async def small_picture(request: Request, image_id: str) -> Response:
 @router.get("/images/{image_id}/heatmap/{prediction_id}.png", dependencies=[_READERS])
 async def heatmap(request: Request, image_id: str, prediction_id: str) -> Response:
     """Where in the picture the evidence of an answer lies; hidden as long as the answer is."""
+    return await heatmap_of(request, prediction_id, image_id)
+
+
+async def heatmap_of(request: Request, prediction_id: str, image_id: str = "") -> Response:
+    """The heatmap of an answer as a transparent PNG. It counts as seen.
+
+    Args:
+        request: Who asks.
+        prediction_id: Of which answer.
+        image_id: The picture that it must be of; empty where any will do.
+
+    Raises:
+        RecordNotFoundError: There is no such answer.
+        ConflictError: It is hidden from who asks.
+        WebError: `not_found`: it has no heatmap that is shown.
+    """
     desk, actor = desk_of(request), identity_of(request).actor
     stored = await desk.write(lambda session: answers.show_prediction(session, actor, prediction_id))
     drawn = stored.prediction.heatmap
-    if stored.image_id != image_id or drawn is None or not shows_figures(stored.prediction):
+    if image_id not in ("", stored.image_id) or drawn is None or not shows_figures(stored.prediction):
         raise WebError("not_found", "the answer has no heatmap", way_out="Look at the picture without it.")
     if _is_known(request, stored.id):
         return _answer(b"", stored.id, "image/png", HTTPStatus.NOT_MODIFIED)
@@ -87,5 +103,7 @@ def _is_known(request: Request, tag: str) -> bool:
 
 
 def _answer(content: bytes, tag: str, media_type: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    headers = {"Cache-Control": _KEPT, "ETag": f'"{tag}"', "Vary": "Cookie"}
+    # Named as the picture that it is, whatever the address says: what is saved from here opens as a picture.
+    name = f'inline; filename="picture.{media_type.partition("/")[2]}"'
+    headers = {"Cache-Control": _KEPT, "ETag": f'"{tag}"', "Vary": "Cookie, Authorization", "Content-Disposition": name}
     return Response(content, status, headers, media_type)

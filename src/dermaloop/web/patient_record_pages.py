@@ -70,15 +70,19 @@ async def delete(request: Request, patient_id: str) -> Response:
     form, actor, store = await read_form(request), identity_of(request).actor, desk_of(request).store
     found = await _patient(request, patient_id)
     try:
-        _require_same(form.get("pseudonym"), found.patient.pseudonym or "")
+        require_same(form.get("pseudonym"), found.patient.pseudonym or "")
         await run_in_threadpool(lambda: delete_patient(store, actor, patient_id, reason=form.get("reason")))
     except InvalidRecordError as error:
         return failed_form(request, _TEMPLATE, error, file=found, wanted="delete")
     return RedirectResponse("/worklist", HTTPStatus.SEE_OTHER)
 
 
-def _require_same(typed: str, pseudonym: str) -> None:
-    """Refuses a deletion where the pseudonym was not typed: a slip of the hand must not delete the wrong patient."""
+def require_same(typed: str, pseudonym: str) -> None:
+    """Refuses a deletion where the pseudonym was not typed: a slip of the hand must not delete the wrong patient.
+
+    Raises:
+        InvalidRecordError: It is another.
+    """
     if fold(typed.strip()) != fold(pseudonym):
         raise InvalidRecordError(
             "this is not the patient's pseudonym", where="pseudonym", way_out="Type it as it stands above."
