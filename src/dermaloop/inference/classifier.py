@@ -24,9 +24,11 @@ from dermaloop.core.bundle import DISTRIBUTION, REFERENCES, Bundle
 from dermaloop.core.prediction import Decision, Imprint, Prediction, Reason, SimilarCase, Status
 from dermaloop.inference import explain, gate
 from dermaloop.inference.parallel import chunks, ordered_map
-from dermaloop.inference.prepare import Prepared, prepare
+from dermaloop.inference.prepare import Item, Prepared, prepare
 from dermaloop.inference.session import Outputs, Session, usable_cores
 from dermaloop.inference.similar import References
+
+__all__ = ["Classifier", "Item", "Prepared", "Raw", "prepare", "raw_many"]
 
 _CHUNK = 4
 """Pictures that a thread takes at once where there are many, so that what follows the graph is done for all of them."""
@@ -35,21 +37,6 @@ _IMPRINT_EMBEDDING, _IMPRINT_TEXTURE = 32, 16
 _NONE = np.empty(0, dtype=np.float32)
 _LATENCY_THREADS = 8
 """Beyond this many cores a single small picture is answered no sooner."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One picture to classify.
-
-    Attributes:
-        name: What the prediction calls it.
-        source: Its bytes, or the file to read them from (read only when its turn comes).
-        pixel_aspect: See `core.preprocess.frame`.
-    """
-
-    name: str
-    source: bytes | Path
-    pixel_aspect: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +74,7 @@ def raw_many(session: Session, items: Iterable[Item], *, threads: int | None = N
     """
 
     def work(chunk: list[Item]) -> tuple[list[Prepared], Outputs | None]:
-        ready = [prepare(item.source, item.name, item.pixel_aspect, session.size_px) for item in chunk]
+        ready = [prepare(item, session.size_px) for item in chunk]
         outputs = _run(session, ready)
         # Only the numbers are kept for all pictures, not the pictures.
         return [replace(one, square=None) for one in ready], outputs if activation else _without_maps(outputs)
@@ -214,7 +201,7 @@ class Classifier:
         return raw_many(self._session(1), items, threads=self.threads, activation=activation)
 
     def _classify(self, items: Sequence[Item], session: Session) -> list[Prediction]:
-        prepared = [prepare(item.source, item.name, item.pixel_aspect, session.size_px) for item in items]
+        prepared = [prepare(item, session.size_px) for item in items]
         outputs = _run(session, prepared)
         assessed = iter(() if outputs is None else self._assess(outputs))
         predictions = []

@@ -21,6 +21,21 @@ from dermaloop.core.quality import colour_shares, measure_fast
 
 
 @dataclass(frozen=True, slots=True)
+class Item:
+    """One picture to classify.
+
+    Attributes:
+        name: What the prediction calls it.
+        source: Its bytes, or the file to read them from (read only when its turn comes).
+        pixel_aspect: See `core.preprocess.frame`.
+    """
+
+    name: str
+    source: bytes | Path
+    pixel_aspect: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """A picture ready for the graph, or the reason why it is not (`square` is then None).
 
@@ -41,23 +56,16 @@ class Prepared:
     unreadable: Reason | None = None
 
 
-def prepare(source: bytes | Path, name: str, pixel_aspect: float, size_px: int) -> Prepared:
-    """Reads, hashes, decodes and preprocesses one picture and measures its quality; never raises for a bad file.
-
-    Args:
-        source: Its bytes, or the file to read them from.
-        name: For the reason why it cannot be read.
-        pixel_aspect: See `core.preprocess.frame`.
-        size_px: Side of the square.
-    """
+def prepare(item: Item, size_px: int) -> Prepared:
+    """Reads, hashes, decodes and preprocesses one picture and measures its quality; never raises for a bad file."""
     digest = ""
     try:
-        content = source if isinstance(source, bytes) else read_bytes(source)
+        content = item.source if isinstance(item.source, bytes) else read_bytes(item.source)
         digest = hashlib.sha256(content).hexdigest()
-        image = decode(content, name=name, least_side_px=size_px).image
+        image = decode(content, name=item.name, least_side_px=size_px).image
     except ImageError as error:
         text = f"{error.what[:1].upper()}{error.what[1:]}. {error.way_out}"
         return Prepared(digest, unreadable=Reason(error.reason, text.strip()))
-    square = network_input(image, Preprocess(size_px), pixel_aspect=pixel_aspect)
-    seen = frame(image.width, image.height, pixel_aspect=pixel_aspect)
+    square = network_input(image, Preprocess(size_px), pixel_aspect=item.pixel_aspect)
+    seen = frame(image.width, image.height, pixel_aspect=item.pixel_aspect)
     return Prepared(digest, square, seen, measure_fast(square), colour_shares(square))
