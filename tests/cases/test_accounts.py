@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from dermaloop.cases import account_tables, accounts, audit, links, sign_ins, tokens
+from dermaloop.cases import account_passwords, account_tables, accounts, audit, links, sign_ins, tokens
 from dermaloop.cases.database import now
 from dermaloop.cases.links import LinkError, Purpose
 from dermaloop.cases.roles import NEEDS, Role, Scope, format_scopes, parse_scopes, scopes_for
@@ -82,7 +82,7 @@ def test_every_change_is_in_the_audit_log_in_the_same_transaction(database, acto
     with database.begin() as session:
         accounts.set_role(session, actor, made.id, Role.LEAD)
         accounts.set_name(session, actor, made.id, "Ada L.")
-        accounts.set_password(session, actor, made.id, HASH)
+        account_passwords.set_password(session, actor, made.id, HASH)
         accounts.disable(session, actor, made.id)
         accounts.enable(session, actor, made.id)
     assert _log(database, "account.created")[0] == (made.id, {"name": "ada", "role": "viewer"})
@@ -130,14 +130,14 @@ def test_who_can_sign_in_by_password_is_known(database, actor):
 
     def known():
         with database.read() as session:
-            return accounts.someone_has_a_password(session), accounts.an_admin_has_a_password(session)
+            return account_passwords.someone_has_a_password(session), account_passwords.an_admin_has_a_password(session)
 
     assert known() == (False, False)
     with database.begin() as session:
-        accounts.set_password(session, actor, viewer.id, HASH)
+        account_passwords.set_password(session, actor, viewer.id, HASH)
     assert known() == (True, False)
     with database.begin() as session:
-        accounts.set_password(session, actor, admin.id, HASH)
+        account_passwords.set_password(session, actor, admin.id, HASH)
     assert known() == (True, True)
     with database.begin() as session:
         accounts.disable(session, actor, admin.id)
@@ -218,7 +218,7 @@ def test_a_link_ends_by_time_by_a_newer_one_by_a_password_and_by_disabling(datab
     assert not works(second)
     third = new()
     with database.begin() as session:
-        accounts.set_password(session, actor, made.id, HASH)
+        account_passwords.set_password(session, actor, made.id, HASH)
     assert not works(third)
     fourth = new()
     with database.begin() as session:
@@ -301,7 +301,7 @@ def test_a_new_password_and_disabling_end_every_sign_in_and_not_others(database,
     raw, foreign = _begin(database, actor, made), _begin(database, actor, other)
     with database.begin() as session:
         if change == "password":
-            accounts.set_password(session, actor, made.id, HASH)
+            account_passwords.set_password(session, actor, made.id, HASH)
         else:
             accounts.disable(session, actor, made.id)
             accounts.enable(session, actor, made.id)

@@ -10,7 +10,7 @@ from argon2 import PasswordHasher
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dermaloop.cases import account_tables, accounts, attempts, audit, passwords
+from dermaloop.cases import account_passwords, account_tables, accounts, attempts, audit, passwords
 from dermaloop.cases.database import now
 from dermaloop.cases.roles import Role
 from dermaloop.cases.sign_in_by_password import sign_in
@@ -227,7 +227,7 @@ def test_a_hash_of_older_parameters_is_replaced_at_the_next_sign_in(database, ad
         session.execute(sa.update(account_tables.AccountRow).values(password_hash=old))
     assert _try(database, RIGHT).secret
     with database.read() as session:
-        stored = accounts.stored_password(session, ada.id)
+        stored = account_passwords.stored_password(session, ada.id)
     assert stored != old
     assert not quick.check_needs_rehash(stored)
     assert _try(database, RIGHT).secret
@@ -238,7 +238,7 @@ def test_a_password_changed_during_the_check_does_not_sign_in(database, ada, act
 
     def slow(stored, password):
         with database.begin() as session:
-            accounts.set_password(session, actor, ada.id, passwords.hash_password("a newer and better one"))
+            account_passwords.set_password(session, actor, ada.id, passwords.hash_password("a newer and better one"))
         return verify(stored, password)
 
     monkeypatch.setattr(passwords, "verify", slow)

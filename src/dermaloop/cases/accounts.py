@@ -1,7 +1,8 @@
 """Accounts: who there is, in which role, and what happens when that changes.
 
 Owns the rules about accounts (names, the last administrator, what ends when an account is disabled) and writes the
-audit entry of each change in the same transaction. Refuses to know passwords (it gets hashes), cookies and pages.
+audit entry of each change in the same transaction. Refuses to know passwords (`cases.account_passwords`), cookies and
+pages.
 """
 
 from __future__ import annotations
@@ -119,8 +120,8 @@ def create(session: Session, actor: Actor, name: str, role: Role, *, password_ha
     )
     session.add(row)
     session.flush()
-    _tell(session, actor, "account.created", row, {"name": text, "role": role.value})
-    return _account(row)
+    tell(session, actor, "account.created", row, {"name": text, "role": role.value})
+    return account_of(row)
 
 
 def find(session: Session, account_id: str) -> Account:
@@ -129,7 +130,7 @@ def find(session: Session, account_id: str) -> Account:
     Raises:
         NoSuchAccountError: There is none.
     """
-    return _account(_row(session, account_id))
+    return account_of(row_of(session, account_id))
 
 
 def find_by_name(session: Session, name: str) -> Account:
@@ -143,33 +144,13 @@ def find_by_name(session: Session, name: str) -> Account:
         raise NoSuchAccountError(
             f"there is no account {name!r}", where="name", way_out="'dermaloop account list' shows all."
         )
-    return _account(row)
+    return account_of(row)
 
 
 def listing(session: Session) -> tuple[Account, ...]:
     """Every account by name, the disabled ones last."""
     rows = session.scalars(select(AccountRow).order_by(AccountRow.disabled_at.isnot(None), AccountRow.name_key))
-    return tuple(_account(row) for row in rows)
-
-
-def stored_password(session: Session, account_id: str) -> str | None:
-    """The hash of an enabled account's password; None where there is none."""
-    row = session.get(AccountRow, account_id)
-    return None if row is None or row.disabled_at is not None else row.password_hash
-
-
-def someone_has_a_password(session: Session) -> bool:
-    """Whether anybody can sign in by password."""
-    wanted = select(AccountRow.id).where(AccountRow.password_hash.isnot(None), AccountRow.disabled_at.is_(None))
-    return session.scalar(wanted.limit(1)) is not None
-
-
-def an_admin_has_a_password(session: Session) -> bool:
-    """Whether an administrator can sign in by password."""
-    wanted = select(AccountRow.id).where(
-        AccountRow.password_hash.isnot(None), AccountRow.disabled_at.is_(None), AccountRow.role == Role.ADMIN.value
-    )
-    return session.scalar(wanted.limit(1)) is not None
+    return tuple(account_of(row) for row in rows)
 
 
 def owner(session: Session, actor: Actor) -> Account:
@@ -180,7 +161,7 @@ def owner(session: Session, actor: Actor) -> Account:
         .order_by(AccountRow.created_at, AccountRow.id)
         .limit(1)
     )
-    return create(session, actor, OWNER_NAME, Role.ADMIN) if row is None else _account(row)
+    return create(session, actor, OWNER_NAME, Role.ADMIN) if row is None else account_of(row)
 
 
 def set_name(session: Session, actor: Actor, account_id: str, name: str) -> Account:
@@ -189,17 +170,17 @@ def set_name(session: Session, actor: Actor, account_id: str, name: str) -> Acco
     Raises:
         AccountError: The name cannot be used or is taken, or there is no such account.
     """
-    row = _row(session, account_id)
+    row = row_of(session, account_id)
     text = check_name(name)
     key = name_key(text)
     if text == row.name:
-        return _account(row)
+        return account_of(row)
     taken = session.scalar(select(AccountRow.id).where(AccountRow.name_key == key, AccountRow.id != row.id))
     if taken:
         raise AccountError(f"there is already an account {text!r}", where="name", way_out="Choose another name.")
     before, row.name, row.name_key = row.name, text, key
-    _tell(session, actor, "account.renamed", row, {"from": before, "to": text})
-    return _account(row)
+    tell(session, actor, "account.renamed", row, {"from": before, "to": text})
+    return account_of(row)
 
 
 def set_role(session: Session, actor: Actor, account_id: str, role: Role) -> Account:
@@ -208,14 +189,14 @@ def set_role(session: Session, actor: Actor, account_id: str, role: Role) -> Acc
     Raises:
         AccountError: There is no such account, or it is the last administrator's.
     """
-    row = _row(session, account_id)
+    row = row_of(session, account_id)
     if row.role == role.value:
-        return _account(row)
+        return account_of(row)
     if row.role == Role.ADMIN.value:
         _require_another_admin(session, row)
     before, row.role = row.role, role.value
-    _tell(session, actor, "account.role_changed", row, {"from": before, "to": role.value})
-    return _account(row)
+    tell(session, actor, "account.role_changed", row, {"from": before, "to": role.value})
+    return account_of(row)
 
 
 def disable(session: Session, actor: Actor, account_id: str) -> Account:
@@ -224,22 +205,20 @@ def disable(session: Session, actor: Actor, account_id: str) -> Account:
     Raises:
         AccountError: There is no such account, or it is the last administrator's.
     """
-    row = _row(session, account_id)
+    row = row_of(session, account_id)
     if row.disabled_at is not None:
-        return _account(row)
+        return account_of(row)
     if row.role == Role.ADMIN.value:
         _require_another_admin(session, row)
     present = now()
     row.disabled_at = present
-    session.execute(
-        update(SignInRow).where(SignInRow.account_id == row.id, SignInRow.ends_at > present).values(ends_at=present)
-    )
+    end_sign_ins(session, row.id)
     session.execute(
         update(TokenRow).where(TokenRow.account_id == row.id, TokenRow.revoked_at.is_(None)).values(revoked_at=present)
     )
     drop_links(session, row.id)
-    _tell(session, actor, "account.disabled", row, {})
-    return _account(row)
+    tell(session, actor, "account.disabled", row, {})
+    return account_of(row)
 
 
 def enable(session: Session, actor: Actor, account_id: str) -> Account:
@@ -248,43 +227,18 @@ def enable(session: Session, actor: Actor, account_id: str) -> Account:
     Raises:
         NoSuchAccountError: There is none.
     """
-    row = _row(session, account_id)
+    row = row_of(session, account_id)
     if row.disabled_at is not None:
         row.disabled_at = None
-        _tell(session, actor, "account.enabled", row, {})
-    return _account(row)
+        tell(session, actor, "account.enabled", row, {})
+    return account_of(row)
 
 
-def set_password(session: Session, actor: Actor, account_id: str, password_hash: str) -> Account:
-    """Stores a new password. Every sign-in and one-time link of the account ends: whoever else was in is out.
-
-    Args:
-        session: A transaction that may write.
-        actor: Who sets it.
-        account_id: Whose.
-        password_hash: By `passwords.hash_password`, after `passwords.check_rules`.
-
-    Raises:
-        NoSuchAccountError: There is none.
-    """
-    row = _row(session, account_id)
+def end_sign_ins(session: Session, account_id: str) -> None:
+    """Ends every sign-in of an account."""
     present = now()
-    first = row.password_hash is None
-    row.password_hash, row.password_at = password_hash, present
     session.execute(
-        update(SignInRow).where(SignInRow.account_id == row.id, SignInRow.ends_at > present).values(ends_at=present)
-    )
-    drop_links(session, row.id)
-    _tell(session, actor, "account.password_set", row, {"first": first})
-    return _account(row)
-
-
-def renew_hash(session: Session, account_id: str, before: str, after: str) -> None:
-    """Stores the same password under newer parameters, unless it was changed since."""
-    session.execute(
-        update(AccountRow)
-        .where(AccountRow.id == account_id, AccountRow.password_hash == before)
-        .values(password_hash=after)
+        update(SignInRow).where(SignInRow.account_id == account_id, SignInRow.ends_at > present).values(ends_at=present)
     )
 
 
@@ -308,14 +262,20 @@ def _require_another_admin(session: Session, row: AccountRow) -> None:
         )
 
 
-def _row(session: Session, account_id: str) -> AccountRow:
+def row_of(session: Session, account_id: str) -> AccountRow:
+    """The row of an account.
+
+    Raises:
+        NoSuchAccountError: There is none.
+    """
     row = session.get(AccountRow, account_id) if is_id(account_id) else None
     if row is None:
         raise NoSuchAccountError("there is no such account", where="account", way_out="The list of people shows all.")
     return row
 
 
-def _account(row: AccountRow) -> Account:
+def account_of(row: AccountRow) -> Account:
+    """A row as its record."""
     return Account(
         id=row.id,
         name=row.name,
@@ -327,5 +287,6 @@ def _account(row: AccountRow) -> Account:
     )
 
 
-def _tell(session: Session, actor: Actor, action: str, row: AccountRow, detail: dict[str, object]) -> None:
+def tell(session: Session, actor: Actor, action: str, row: AccountRow, detail: dict[str, object]) -> None:
+    """Appends what was done with an account to the audit log."""
     audit.append(session, actor, action, SUBJECT, row.id, dict(detail))

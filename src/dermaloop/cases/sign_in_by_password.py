@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from dermaloop.cases import accounts, attempts, audit, passwords, sign_ins
+from dermaloop.cases import account_passwords, accounts, attempts, audit, passwords, sign_ins
 from dermaloop.cases.actor import Actor
 from dermaloop.cases.database import Database
 from dermaloop.cases.passwords import Verified
@@ -59,7 +59,7 @@ def sign_in(database: Database, name: str, password: str, *, address: str, brows
             return Outcome()
         attempts.forgive(session, key, address)
         if verified.renewed and stored:
-            accounts.renew_hash(session, account.id, stored, verified.renewed)
+            account_passwords.renew_hash(session, account.id, stored, verified.renewed)
         actor = Actor("account", account.id, account.name, address)
         return Outcome(sign_ins.begin(session, actor, account.id, lifetime, browser=browser, how="password"))
 
@@ -69,12 +69,12 @@ def _stored(session: Session, name: str) -> tuple[accounts.Account | None, str |
         account = accounts.find_by_name(session, name)
     except accounts.NoSuchAccountError:
         return None, None
-    return account, accounts.stored_password(session, account.id)
+    return account, account_passwords.stored_password(session, account.id)
 
 
 def _still_right(session: Session, account: accounts.Account, stored: str | None, verified: Verified) -> bool:
     """Whether the password was right and still is: it may have been changed, or the account disabled, meanwhile."""
-    return verified.ok and stored is not None and accounts.stored_password(session, account.id) == stored
+    return verified.ok and stored is not None and account_passwords.stored_password(session, account.id) == stored
 
 
 def _tell_failure(session: Session, account: accounts.Account | None, address: str, *, locked: bool) -> None:

@@ -95,7 +95,7 @@ def list_accounts(store: Path | None = STORE) -> None:
 @app.command()
 def password(name: str = NAME, store: Path | None = STORE) -> None:
     """Set an account's password, which signs it out everywhere, and lift its lock-out."""
-    from dermaloop.cases import accounts, attempts
+    from dermaloop.cases import account_passwords, accounts, attempts
     from dermaloop.cases.actor import system
 
     with _database(store) as database:
@@ -103,7 +103,7 @@ def password(name: str = NAME, store: Path | None = STORE) -> None:
             account = accounts.find_by_name(transaction, name)
         hashed = _read_password(account.name)
         with database.begin() as transaction:
-            accounts.set_password(transaction, system("account password"), account.id, hashed)
+            account_passwords.set_password(transaction, system("account password"), account.id, hashed)
             attempts.unlock(transaction)
     _say(f"Set the password of {account.name!r}.")
 

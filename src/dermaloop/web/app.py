@@ -45,6 +45,7 @@ from dermaloop.web import (
     practice_page,
     probes,
     sign_in_pages,
+    sign_in_pages,
     worklist_page,
 )
 from dermaloop.web.access import require_stated
@@ -78,6 +79,7 @@ _ROUTERS = tuple(
         api_images,
         api_practice,
         pages,
+        sign_in_pages,
         sign_in_pages,
         account_pages,
         people_pages,
