@@ -92,13 +92,17 @@ def resolve(session: Session, raw: str, lifetime: Lifetime) -> tuple[accounts.Ac
     if len(raw) > secret.MOST_LENGTH:
         return None
     row = session.scalar(select(SignInRow).where(SignInRow.secret_hash == secret.hashed(raw)))
+    return None if row is None else judge(accounts.find(session, row.account_id), _sign_in(row), lifetime)
+
+
+def judge(
+    account: accounts.Account, sign_in: SignIn, lifetime: Lifetime
+) -> tuple[accounts.Account, SignIn, bool] | None:
+    """What `resolve` gives for a sign-in that was read before; only right while no record has changed since."""
     present = now()
-    if row is None or row.ends_at <= present or row.seen_at + lifetime.idle <= present:
+    if sign_in.ends_at <= present or sign_in.seen_at + lifetime.idle <= present or not account.enabled:
         return None
-    account = accounts.find(session, row.account_id)
-    if not account.enabled:
-        return None
-    return account, _sign_in(row), row.seen_at + _TOUCH <= present
+    return account, sign_in, sign_in.seen_at + _TOUCH <= present
 
 
 def touch(session: Session, sign_in_id: str) -> None:

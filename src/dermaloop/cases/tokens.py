@@ -128,12 +128,14 @@ def resolve(session: Session, raw: str) -> tuple[accounts.Account, Token, bool] 
     if len(raw) > secret.MOST_LENGTH or not raw.startswith(PREFIX):
         return None
     row = session.scalar(select(TokenRow).where(TokenRow.secret_hash == secret.hashed(raw)))
-    if row is None or not _token(row).works:
+    return None if row is None else judge(accounts.find(session, row.account_id), _token(row))
+
+
+def judge(account: accounts.Account, token: Token) -> tuple[accounts.Account, Token, bool] | None:
+    """What `resolve` gives for a token that was read before; only right while no record has changed since."""
+    if not token.works or not account.enabled:
         return None
-    account = accounts.find(session, row.account_id)
-    if not account.enabled:
-        return None
-    return account, _token(row), row.used_at is None or row.used_at + _TOUCH <= now()
+    return account, token, token.used_at is None or token.used_at + _TOUCH <= now()
 
 
 def touch(session: Session, actor: Actor, token_id: str) -> None:

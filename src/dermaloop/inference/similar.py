@@ -120,14 +120,16 @@ class References:
         """Cosines (N, references), in blocks small enough for the linear algebra library to stay on this thread.
 
         Its own threads would compete with those that decode and run the graph, and waking them costs more than the
-        product. A single query is doubled, because a product with a vector starts threads much earlier.
+        product. A single query goes without that library: its product with a vector starts threads much earlier.
         """
-        rows = queries if len(queries) > 1 else np.repeat(queries, 2, axis=0)
-        step = max(1, _BLOCK // (rows.shape[1] * max(1, len(rows))))
-        found = np.empty((len(rows), len(self)), dtype=np.float32)
+        if len(queries) == 1:
+            single: NDArray[np.float32] = np.einsum("nd,d->n", self._vectors, queries[0])[None]
+            return single
+        step = max(1, _BLOCK // (queries.shape[1] * max(1, len(queries))))
+        found = np.empty((len(queries), len(self)), dtype=np.float32)
         for start in range(0, len(self), step):
-            np.matmul(rows, self._vectors[start : start + step].T, out=found[:, start : start + step])
-        return found[: len(queries)]
+            np.matmul(queries, self._vectors[start : start + step].T, out=found[:, start : start + step])
+        return found
 
     def _case(self, place: int, similarity: float) -> SimilarCase:
         arrays = self._arrays

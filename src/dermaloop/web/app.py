@@ -21,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 
 from dermaloop import __version__
 from dermaloop.cases import passwords
+from dermaloop.cases.changes import Changes
 from dermaloop.cases.store import Store
 from dermaloop.core.errors import DermaloopError
 from dermaloop.inference.classifier import Classifier
@@ -55,6 +56,7 @@ from dermaloop.web.cookies import Cookies, key_from
 from dermaloop.web.desk import Desk, desk_of
 from dermaloop.web.errors import STATUS, WebError, headers_of, problem
 from dermaloop.web.identity import identify
+from dermaloop.web.known import Known
 from dermaloop.web.metrics import Metrics
 from dermaloop.web.observe import ObserveMiddleware
 from dermaloop.web.observed import ObservedClassifier
@@ -125,7 +127,8 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
     watch = Watch(store)
     metrics.watch({"assess": capacity, "hash": hashing, "draw": drawing}, watch.sizes)
     counting = ObservedClassifier(classifier, metrics)
-    desk = Desk(settings, counting, capacity, store, cookies, hashing, drawing, metrics, watch)
+    changes = Changes(store.database)
+    desk = Desk(settings, counting, capacity, store, cookies, hashing, drawing, metrics, watch, Known(changes))
     desk.shadow = Shadow(store, lambda: capacity.taken > 0, operating_point=settings.operating_point)
 
     def adopt(loaded: Classifier) -> None:
@@ -148,6 +151,7 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
         capacity.close()
         hashing.close()
         drawing.close()
+        changes.close()
 
     app = FastAPI(
         title="dermaloop",

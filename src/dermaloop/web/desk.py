@@ -19,6 +19,7 @@ from dermaloop.core.bundle import OperatingPoint
 from dermaloop.web.capacity import Capacity
 from dermaloop.web.cookies import Cookies
 from dermaloop.web.forms import Form, read_form
+from dermaloop.web.known import Known
 from dermaloop.web.metrics import Metrics
 from dermaloop.web.observed import Assessor
 from dermaloop.web.serving import Follower
@@ -47,6 +48,8 @@ class Desk:
     """Places and threads for making stored pictures small and drawing heatmaps: quick, and many at once."""
     metrics: Metrics
     watch: Watch
+    known: Known
+    """Who carries which secret."""
     follower: Follower = field(init=False)
     """Keeps `classifier` in step with the registry."""
     shadow: Shadow = field(init=False)

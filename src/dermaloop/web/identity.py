@@ -48,6 +48,18 @@ class Identity:
         return self.token is None or (scope is not None and scope in self.token.scopes)
 
 
+@dataclass(frozen=True, slots=True)
+class _KnownToken:
+    account: Account
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownSignIn:
+    account: Account
+    sign_in: SignIn
+
+
 def address_of(request: Request) -> str:
     """The address that the request came from."""
     return request.client.host if request.client else ""
@@ -88,7 +100,7 @@ async def _by_token(request: Request, desk: Desk, header: str) -> Identity:
     scheme, _, secret = header.partition(" ")
     found = None
     if scheme.lower() == _SCHEME:
-        found = await run_in_threadpool(_resolve_token, desk, secret.strip())
+        found = await _find_token(desk, secret.strip())
     if found is None:
         raise WebError(
             "bad_token",
@@ -101,6 +113,17 @@ async def _by_token(request: Request, desk: Desk, header: str) -> Identity:
     if touch_due:
         await run_in_threadpool(_touch_token, desk, actor, token.id)
     return Identity(account, actor, token=token)
+
+
+async def _find_token(desk: Desk, secret: str) -> tuple[Account, Token, bool] | None:
+    kept = desk.known.recall(_KnownToken, secret)
+    if kept is not None:
+        return tokens.judge(kept.account, kept.token)
+    version = desk.known.version()
+    found = await run_in_threadpool(_resolve_token, desk, secret)
+    if found is not None:
+        desk.known.keep(secret, _KnownToken(found[0], found[1]), version)
+    return found
 
 
 def _resolve_token(desk: Desk, secret: str) -> tuple[Account, Token, bool] | None:
@@ -117,13 +140,24 @@ async def _by_cookie(request: Request, desk: Desk) -> Identity | None:
     secret = desk.cookies.sign_in_secret(request)
     if secret is None:
         return None
-    found = await run_in_threadpool(_resolve_sign_in, desk, secret)
+    found = await _find_sign_in(desk, secret)
     if found is None:
         return None
     account, sign_in, touch_due = found
     if touch_due:
         await run_in_threadpool(_touch_sign_in, desk, sign_in.id)
     return Identity(account, Actor("account", account.id, account.name, address_of(request)), sign_in=sign_in)
+
+
+async def _find_sign_in(desk: Desk, secret: str) -> tuple[Account, SignIn, bool] | None:
+    kept = desk.known.recall(_KnownSignIn, secret)
+    if kept is not None:
+        return sign_ins.judge(kept.account, kept.sign_in, desk.settings.lifetime)
+    version = desk.known.version()
+    found = await run_in_threadpool(_resolve_sign_in, desk, secret)
+    if found is not None:
+        desk.known.keep(secret, _KnownSignIn(found[0], found[1]), version)
+    return found
 
 
 def _resolve_sign_in(desk: Desk, secret: str) -> tuple[Account, SignIn, bool] | None:
