@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "classify": ("dermaloop.cli.classify", "Classify pictures of skin lesions."),
     "bundle": ("dermaloop.cli.bundle", "Show, verify or convert a bundle."),
     "serve": ("dermaloop.cli.serve", "Serve the web page and the API."),
+    "watch": ("dermaloop.cli.watch", "Look for drift in what the service sees and answers."),
     "store": ("dermaloop.cli.store", "Check, back up and restore the records."),
     "audit": ("dermaloop.cli.audit", "Verify and export the audit log."),
     "account": ("dermaloop.cli.account", "Create, list, change and unlock accounts; print a link to sign in."),

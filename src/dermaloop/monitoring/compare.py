@@ -72,6 +72,8 @@ def compare(
     """
     cases = _select(measure, at, values, learning=learning, most=most, reviews=reviews)
     count = len(cases.at)
+    if not count:
+        return Finding(measure.name, State.LEARNING, 0, 0, limit=most)
     laid = stakes(cases.at / YEAR_S, learning)
     laid[cases.at <= cases.start] = 0.0
     trace = detect(_factors(cases), laid, limits.evidence)
@@ -89,8 +91,8 @@ def compare(
         state=state,
         count=count,
         learning=first,
-        evidence=float(trace.evidence[-1]) if count else 0.0,
-        most_evidence=float(trace.evidence.max(initial=0.0)),
+        evidence=float(trace.evidence[-1]),
+        most_evidence=float(trace.evidence.max()),
         change=change,
         before=cases.most if measure.kind is Kind.LIMIT else _value(cases, 0, split)[0],
         after=_value(cases, split, count)[0],

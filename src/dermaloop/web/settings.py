@@ -18,6 +18,7 @@ from dermaloop.cases.sign_ins import Lifetime
 from dermaloop.core.errors import DermaloopError
 from dermaloop.core.image import DEFAULT_LIMITS
 from dermaloop.web.logs import Kind
+from dermaloop.web.watch_settings import WatchSettings
 
 PREFIX = "DERMALOOP_"
 _MEBIBYTE = 1024 * 1024
@@ -29,7 +30,7 @@ class SettingsError(DermaloopError):
     code = "setting"
 
 
-class Settings(BaseSettings):
+class Settings(WatchSettings, BaseSettings):
     """Settings of the server, from `DERMALOOP_*` variables or from the caller."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)

@@ -1,0 +1,5 @@
+"""`python -m dermaloop.cli`: the same as the command `dermaloop`, for who knows the interpreter but not the path."""
+
+from dermaloop.cli.app import main
+
+main()
