@@ -167,7 +167,7 @@ def mcnemar(one: int, other: int) -> float | None:
     if not total:
         return None
     tail = sum(math.comb(total, k) for k in range(min(one, other) + 1))
-    return min(1.0, 2 * tail / 2**total)
+    return min(1.0, 2 * tail / (1 << total))
 
 
 def _decision(sides: Iterable[Side]) -> Decision:

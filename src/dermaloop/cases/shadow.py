@@ -8,6 +8,7 @@ a patient: no function of the records reads these rows. The comparison is `cases
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -98,7 +99,7 @@ def add_silent(
     return True
 
 
-def _shown(image_id: str) -> sa.Select[tuple[str]]:
+def _shown(image_id: str) -> sa.Select[Any]:
     """The latest answer on a picture that people may see."""
     return (
         sa.select(PredictionRow.id)

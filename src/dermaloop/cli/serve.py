@@ -38,7 +38,7 @@ def serve(
     host: str | None = typer.Option(None, help="Address to listen on. [default: 127.0.0.1]"),
     port: int | None = typer.Option(None, min=1, max=65535, help="Port. [default: 8000, or the next free one]"),
     store: Path | None = typer.Option(None, help="Folder of the records. [default: the user's data folder]"),
-    bundle: Path | None = typer.Option(None, help="Bundle to serve. [default: the one that ships]"),
+    bundle: Path | None = typer.Option(None, help="Bundle to serve. [default: the registry's champion]"),
     operating_point: str | None = typer.Option(None, help="Operating point to decide by. [default: the bundle's]"),
     name: list[str] | None = typer.Option(
         None, help="Host name under which browsers reach the server; needed beyond loopback, may be repeated."
@@ -57,9 +57,7 @@ def serve(
     from dermaloop.cases import account_passwords
     from dermaloop.cases.store import open_store
     from dermaloop.core.bundle import open_bundle
-    from dermaloop.inference.classifier import Classifier
-    from dermaloop.inference.default import default_bundle_path
-    from dermaloop.web import logs
+    from dermaloop.web import logs, serving
     from dermaloop.web.app import create_app
     from dermaloop.web.settings import read_settings, require_safe
 
@@ -76,14 +74,15 @@ def serve(
     )
     logs.set_up(settings.log)
     require_certificate(settings)
-    opened = open_bundle(settings.bundle or default_bundle_path())
-    classifier = Classifier(opened, threads=settings.threads, operating_point=settings.operating_point)
+    if settings.bundle is not None:
+        open_bundle(settings.bundle)  # what cannot be served is told before a store is made
     held = open_store(settings.store_folder, database_url=settings.database_url, images_url=settings.images_url)
     try:
         with held.database.read() as transaction:
             require_safe(settings, admin_has_password=account_passwords.an_admin_has_a_password(transaction))
         with listen(settings) as listener:
-            run(create_app(settings, classifier, held), listener, settings, first_path(held.database))
+            classifier, served = serving.start(held, settings)
+            run(create_app(settings, classifier, held, served=served), listener, settings, first_path(held.database))
     finally:
         held.close()
 

@@ -92,9 +92,10 @@ async def classify(
     do not decide by them.
     """
     desk = desk_of(request)
+    classifier = desk.classifier
 
     def one(upload: Upload) -> schema.ResultModel:
-        return schema.result(predict(desk.classifier, upload, desk.settings), heatmap)
+        return schema.result(predict(classifier, upload, desk.settings), heatmap)
 
     return schema.ClassifyAnswer(
         results=await desk.answer_uploads(request, one, check=partial(check_upload_token, request))

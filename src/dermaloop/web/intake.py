@@ -164,9 +164,7 @@ async def _write(  # noqa: PLR0917 - what one delivery consists of
     return await desk.write(lambda session: around(session, lambda: take(session)))
 
 
-def _take(
-    desk: Desk, classifier: Assessor, upload: Upload, image_type: PictureType
-) -> tuple[str, Delivered | Refused]:
+def _take(desk: Desk, classifier: Assessor, upload: Upload, image_type: PictureType) -> tuple[str, Delivered | Refused]:
     """One file: assessed, stripped, and durable in the image store. Runs in a worker thread."""
     prediction: Prediction | None = None
     if upload.too_large or image_type in ASSESSED:

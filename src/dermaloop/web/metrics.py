@@ -81,7 +81,6 @@ class Metrics:
 
     def __init__(self, bundle: Bundle) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
-        self._bundle = bundle.identity
         labels = ("method", "route")
         self._requests = self._counter("http_requests", "Requests answered", (*labels, "status"))
         self._duration = Histogram(
@@ -107,15 +106,20 @@ class Metrics:
             buckets=_ASSESSMENT_S,
             registry=self.registry,
         )
-        built = Gauge(
+        self._built = Gauge(
             "dermaloop_build_info", "Always 1; its labels say what runs", ("version", "bundle"), registry=self.registry
         )
-        built.labels(__version__, self._bundle).set(1)
+        self.serves(bundle)
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
         return Counter(f"dermaloop_{name}", text, labels, registry=self.registry)
+
+    def serves(self, bundle: Bundle) -> None:
+        """Another bundle answers from here on."""
+        self._built.clear()
+        self._built.labels(__version__, bundle.identity).set(1)
 
     def watch(self, pools: dict[str, Pool], sizes: Callable[[], StoreSizes | None]) -> None:
         """Adds what is looked up when asked for.
@@ -150,9 +154,9 @@ class Metrics:
     def predicted(self, prediction: Prediction, seconds: float) -> None:
         """A picture was answered."""
         decision = prediction.decision.value or "none"
-        self._predictions.labels(self._bundle, prediction.status.value, decision).inc()
+        self._predictions.labels(prediction.bundle, prediction.status.value, decision).inc()
         for reason in prediction.reasons:
-            self._declined.labels(self._bundle, reason.code).inc()
+            self._declined.labels(prediction.bundle, reason.code).inc()
         self._assessment.observe(seconds)
 
     def text(self) -> bytes:

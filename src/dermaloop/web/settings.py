@@ -35,7 +35,9 @@ class Settings(WatchSettings, BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
-    bundle: Path | None = Field(default=None, description="The bundle to serve; without it, the one that ships.")
+    bundle: Path | None = Field(
+        default=None, description="The bundle to serve, whatever the registry says; without it, its champion."
+    )
     store: Path | None = Field(
         default=None, description="Folder for everything that is kept; without it, the user's data folder of dermaloop."
     )
@@ -67,6 +69,9 @@ class Settings(WatchSettings, BaseSettings):
     )
     session_hours: float = Field(
         default=12.0, gt=0, le=24 * 30, description="A browser is signed out after this time in any case, in hours."
+    )
+    champion_poll_s: float = Field(
+        default=2.0, ge=0.1, le=3600, description="How often to look for another champion, in seconds."
     )
     operating_point: str | None = Field(
         default=None, description="Operating point of the bundle to decide by; without it, the bundle's default."
