@@ -22,6 +22,7 @@ from dermaloop.web.api_common import PREFIX, Cursor, Key, Limit, RecordId, Searc
 from dermaloop.web.api_shapes import case_file, case_row, report, shape
 from dermaloop.web.desk import desk_of
 from dermaloop.web.identity import identity_of
+from dermaloop.wire import documents
 from dermaloop.wire import records as wire
 from dermaloop.wire.base import Answer
 from dermaloop.wire.entries import ConfirmationEntry, ImpressionEntry, ReasonEntry
@@ -48,12 +49,12 @@ async def list_cases(  # noqa: PLR0917 - query parameters, by name
     order: Annotated[Order, Query(description="How they are sorted.")] = Order.NEWEST,
     cursor: Cursor = None,
     limit: Limit = 50,
-) -> wire.CasePage:
+) -> documents.CasePage:
     """Cases by where they stand. Where the answer is hidden from you it neither shows, nor filters, nor sorts."""
     actor = identity_of(request).actor
     wanted = Filter(state, declined, search, patient_id, order)
     page = await desk_of(request).write(lambda session: worklist(session, actor, wanted, cursor=cursor, limit=limit))
-    return wire.CasePage(cases=[case_row(row) for row in page.rows], next=page.cursor)
+    return documents.CasePage(cases=[case_row(row) for row in page.rows], next=page.cursor)
 
 
 @router.get(
@@ -63,10 +64,10 @@ async def list_cases(  # noqa: PLR0917 - query parameters, by name
     response_description="The numbers.",
     responses=reading(),
 )
-async def count_cases(request: Request) -> wire.CaseCounts:
+async def count_cases(request: Request) -> documents.CaseCounts:
     """For the heads of lists."""
     actor = identity_of(request).actor
-    return wire.CaseCounts(**await desk_of(request).read(lambda session: counts(session, actor)))
+    return documents.CaseCounts(**await desk_of(request).read(lambda session: counts(session, actor)))
 
 
 @router.get(
@@ -76,7 +77,7 @@ async def count_cases(request: Request) -> wire.CaseCounts:
     response_description="The case.",
     responses=reading("record_not_found"),
 )
-async def show_case(request: Request, case_id: RecordId) -> wire.CaseFile:
+async def show_case(request: Request, case_id: RecordId) -> documents.CaseFile:
     """Pictures, answers, impressions, confirmations, sign-offs. Answers that are shown count as seen by you.
 
     Where the practice wants your impression first, `answer_hidden` is true and `predictions` is empty until
@@ -200,7 +201,7 @@ async def case_report(
     request: Request,
     case_id: RecordId,
     image_id: Annotated[str, Query(description="Of the case; its most suspicious where left out.", max_length=40)] = "",
-) -> wire.ReportAnswer:
+) -> documents.ReportAnswer:
     """The same as the printed page, in English. A conflict where the answer is hidden from you, or there is none."""
     image, made = await case_pages.report_on(request, case_id, image_id)
     return report(made, case_id, image.id)

@@ -31,6 +31,7 @@ from dermaloop.web.forms import FORM_TOKEN, Form, read_form
 from dermaloop.web.identity import identity_of
 from dermaloop.web.intake import Taken
 from dermaloop.web.upload import FIELD, Upload
+from dermaloop.wire import documents
 from dermaloop.wire import records as wire
 from dermaloop.wire.entries import LesionEntry
 
@@ -77,7 +78,7 @@ _FORM: dict[str, Any] = {
     response_description="The lesion.",
     responses=reading("record_not_found"),
 )
-async def show_lesion(request: Request, lesion_id: RecordId) -> wire.LesionFile:
+async def show_lesion(request: Request, lesion_id: RecordId) -> documents.LesionFile:
     """With the latest answer on each picture where that may be shown; what is shown counts as seen."""
     actor = identity_of(request).actor
 
@@ -110,7 +111,7 @@ async def change_lesion(request: Request, lesion_id: RecordId, entry: LesionEntr
     status_code=201,
     dependencies=[allow(Role.CLINICIAN, scope=Scope.CASES_WRITE, upload=True)],
     openapi_extra=_FORM,
-    response_model=wire.UploadAnswer,
+    response_model=documents.UploadAnswer,
     response_description="What was taken, what was refused and why, and the case.",
     responses=changing(
         "record_not_found", "malformed_upload", "file_too_large", "too_many_files", "form_too_large", "not_multipart",
@@ -168,11 +169,11 @@ def _content(form: Form, uploads: list[Upload]) -> Any:
     return {"texts": texts, "files": files}
 
 
-def _answer(taken: Taken, case: Case) -> wire.UploadAnswer:
+def _answer(taken: Taken, case: Case) -> documents.UploadAnswer:
     pairs = zip(taken.names, taken.images, strict=True)
-    return wire.UploadAnswer(
+    return documents.UploadAnswer(
         case_id=case.id,
         visit_id=case.visit_id,
-        taken=[wire.TakenPicture(name=name, image_id=image.id) for name, image in pairs],
-        refused=[wire.RefusedPicture(name=one.name, reasons=reasons(one.reasons)) for one in taken.refused],
+        taken=[documents.TakenPicture(name=name, image_id=image.id) for name, image in pairs],
+        refused=[documents.RefusedPicture(name=one.name, reasons=reasons(one.reasons)) for one in taken.refused],
     )

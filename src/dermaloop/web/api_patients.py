@@ -21,6 +21,7 @@ from dermaloop.web.api_common import PREFIX, Cursor, Key, Limit, RecordId, chang
 from dermaloop.web.api_shapes import patient_file, shape
 from dermaloop.web.desk import desk_of
 from dermaloop.web.identity import identity_of
+from dermaloop.wire import documents
 from dermaloop.wire import records as wire
 from dermaloop.wire.base import Answer
 from dermaloop.wire.entries import DeletionEntry, LesionEntry, PatientEntry
@@ -46,13 +47,13 @@ async def list_patients(
     search: Annotated[str, Query(description="Part of the pseudonym, in any case.", max_length=100)] = "",
     cursor: Cursor = None,
     limit: Limit = 50,
-) -> wire.PatientPage:
+) -> documents.PatientPage:
     """Those who are not deleted. That they were looked at is noted, what was searched for is not."""
     actor = identity_of(request).actor
     page = await desk_of(request).write(
         lambda session: patient_list.list_patients(session, actor, search=search, cursor=cursor, limit=limit)
     )
-    return wire.PatientPage(patients=[shape(wire.Patient, one) for one in page.patients], next=page.cursor)
+    return documents.PatientPage(patients=[shape(wire.Patient, one) for one in page.patients], next=page.cursor)
 
 
 @router.post(
@@ -82,7 +83,7 @@ async def make_patient(request: Request, once: Key, entry: PatientEntry) -> Resp
     response_description="The patient.",
     responses=reading("record_not_found"),
 )
-async def show_patient(request: Request, patient_id: RecordId) -> wire.PatientFile:
+async def show_patient(request: Request, patient_id: RecordId) -> documents.PatientFile:
     """The record at a glance; its cases are listed by `/api/v1/cases?patient_id=…`."""
     actor = identity_of(request).actor
     return patient_file(await desk_of(request).write(lambda session: patients.show_patient(session, actor, patient_id)))
@@ -143,10 +144,10 @@ async def export_patient(request: Request, patient_id: RecordId) -> Response:
     response_description="It is done.",
     responses=changing("record_not_found"),
 )
-async def delete(request: Request, patient_id: RecordId, entry: DeletionEntry) -> wire.DeletionAnswer:
+async def delete(request: Request, patient_id: RecordId, entry: DeletionEntry) -> documents.DeletionAnswer:
     """Pictures and all that identifies them go, a tombstone stays. Cannot be undone."""
     desk, actor = desk_of(request), identity_of(request).actor
     found = await desk.write(lambda session: patients.show_patient(session, actor, patient_id))
     patient_record_pages.require_same(entry.pseudonym, found.patient.pseudonym or "")
     removed = await run_in_threadpool(lambda: delete_patient(desk.store, actor, patient_id, reason=entry.reason))
-    return wire.DeletionAnswer(images_removed=removed)
+    return documents.DeletionAnswer(images_removed=removed)

@@ -15,7 +15,7 @@ from dermaloop.web.api_shapes import shape
 from dermaloop.web.desk import desk_of
 from dermaloop.web.errors import WebError
 from dermaloop.web.identity import identity_of
-from dermaloop.wire import records as wire
+from dermaloop.wire import documents
 from dermaloop.wire.entries import PracticeSettings
 
 router = APIRouter(prefix=PREFIX, tags=["practice"])
@@ -28,9 +28,9 @@ router = APIRouter(prefix=PREFIX, tags=["practice"])
     response_description="The settings.",
     responses=reading(),
 )
-async def show_practice(request: Request) -> wire.Practice:
+async def show_practice(request: Request) -> documents.Practice:
     """A program needs to know whether answers are hidden until an impression is in."""
-    return shape(wire.Practice, await desk_of(request).read(read_practice))
+    return shape(documents.Practice, await desk_of(request).read(read_practice))
 
 
 @router.put(
@@ -40,10 +40,12 @@ async def show_practice(request: Request) -> wire.Practice:
     response_description="The settings as they are now.",
     responses=changing(),
 )
-async def change(request: Request, entry: PracticeSettings) -> wire.Practice:
+async def change(request: Request, entry: PracticeSettings) -> documents.Practice:
     """Which changed, from what to what, is in the audit log."""
     actor, wanted = identity_of(request).actor, Practice(**entry.model_dump())
-    return shape(wire.Practice, await desk_of(request).write(lambda session: change_practice(session, actor, wanted)))
+    return shape(
+        documents.Practice, await desk_of(request).write(lambda session: change_practice(session, actor, wanted))
+    )
 
 
 @router.get(
@@ -53,13 +55,13 @@ async def change(request: Request, entry: PracticeSettings) -> wire.Practice:
     response_description="The token, without its secret.",
     responses=reading("not_found"),
 )
-async def show_token(request: Request) -> wire.TokenAnswer:
+async def show_token(request: Request) -> documents.TokenAnswer:
     """What it may be used for and when it ends, so that a program can ask for a new one in time."""
     who = identity_of(request)
     if who.token is None:
         raise WebError("not_found", "the request came with no token", way_out="See the page 'My account'.")
     return shape(
-        wire.TokenAnswer,
+        documents.TokenAnswer,
         who.token,
         scopes=[scope.value for scope in Scope if scope in who.token.scopes],
         account=who.account.name,

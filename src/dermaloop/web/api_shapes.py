@@ -18,6 +18,7 @@ from dermaloop.cases.worklist import Row
 from dermaloop.web import schema
 from dermaloop.web.report import Report
 from dermaloop.web.views import shows_figures
+from dermaloop.wire import documents
 from dermaloop.wire import records as wire
 from dermaloop.wire.assessment import HeatmapFormat, ReasonModel
 from dermaloop.wire.base import Answer
@@ -58,21 +59,21 @@ def prediction(stored: records.StoredPrediction) -> wire.StoredPrediction:
     )
 
 
-def patient_file(file: PatientFile) -> wire.PatientFile:
+def patient_file(file: PatientFile) -> documents.PatientFile:
     """A patient with lesions and visits; the cases, whose answers may be hidden, are a list of their own."""
-    return wire.PatientFile(
+    return documents.PatientFile(
         patient=shape(wire.Patient, file.patient),
         lesions=[shape(wire.Lesion, one) for one in file.lesions],
         visits=[shape(wire.Visit, one) for one in file.visits],
     )
 
 
-def lesion_file(lesion: records.Lesion, answers: tuple[TimelineAnswer, ...]) -> wire.LesionFile:
+def lesion_file(lesion: records.Lesion, answers: tuple[TimelineAnswer, ...]) -> documents.LesionFile:
     """A lesion and its pictures over time."""
-    return wire.LesionFile(
+    return documents.LesionFile(
         lesion=shape(wire.Lesion, lesion),
         pictures=[
-            wire.LesionPicture(
+            documents.LesionPicture(
                 visit=shape(wire.Visit, one.visit),
                 image=image(one.image),
                 prediction=None if one.stored is None else prediction(one.stored),
@@ -83,19 +84,19 @@ def lesion_file(lesion: records.Lesion, answers: tuple[TimelineAnswer, ...]) -> 
     )
 
 
-def case_row(row: Row) -> wire.CaseRow:
+def case_row(row: Row) -> documents.CaseRow:
     """A case in a list."""
     return shape(
-        wire.CaseRow,
+        documents.CaseRow,
         row,
         case=case(row.case, hidden=row.answer_hidden),
         decision=str(row.decision) or None,
     )
 
 
-def case_file(file: CaseFile) -> wire.CaseFile:
+def case_file(file: CaseFile) -> documents.CaseFile:
     """A case with all its entries."""
-    return wire.CaseFile(
+    return documents.CaseFile(
         case=case(file.case, hidden=file.answer_hidden),
         patient=shape(wire.Patient, file.patient),
         lesion=shape(wire.Lesion, file.lesion),
@@ -110,9 +111,9 @@ def case_file(file: CaseFile) -> wire.CaseFile:
     )
 
 
-def report(made: Report, case_id: str, image_id: str) -> wire.ReportAnswer:
+def report(made: Report, case_id: str, image_id: str) -> documents.ReportAnswer:
     """What the printed report says."""
-    return wire.ReportAnswer(
+    return documents.ReportAnswer(
         case_id=case_id,
         image_id=image_id,
         practice=made.practice,
@@ -124,8 +125,8 @@ def report(made: Report, case_id: str, image_id: str) -> wire.ReportAnswer:
         reasons=[one.text for one in made.reasons],
         operating_point=list(made.point),
         limits=list(made.limits),
-        facts=[wire.Fact(name=name, text=text) for name, text in made.facts],
-        impression=[wire.Fact(name=name, text=text) for name, text in made.impression],
+        facts=[documents.Fact(name=name, text=text) for name, text in made.facts],
+        impression=[documents.Fact(name=name, text=text) for name, text in made.impression],
         impression_text=made.words,
         confirmed=made.confirmed,
         clinician=made.clinician,
