@@ -94,7 +94,7 @@ def test_what_others_put_there_is_listed_without_a_hash(images):
 
 
 def test_many_writers_of_one_picture_and_of_many(images):
-    contents = [b"shared"] * 6 + [bytes([number]) * 1000 for number in range(6)]
+    contents = [b"the same"] * 6 + [bytes([number]) * 1000 for number in range(6)]
     failed = []
 
     def work(content):

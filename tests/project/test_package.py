@@ -82,6 +82,7 @@ ALLOWED = {
     "web": BASE,
     "cli": BASE,
     "curation": BASE | EXTRAS["curate"],
+    "cases": BASE | EXTRAS["department"],
     "evaluation": BASE | EXTRAS["evaluate"],
     "training": BASE | EXTRAS["train"],
     "pipeline": BASE | EXTRAS["train"],
@@ -90,7 +91,7 @@ ALLOWED = {
 
 LAYERS = sorted(path.parent for path in (ROOT / "src/dermaloop").glob("*/__init__.py"))
 AROUND = [ROOT / name for name in ("tests", "tools", "benchmarks", "docs")]
-OURS = {"dermaloop", "__future__", "support", "document", "results"}
+OURS = {"dermaloop", "__future__", "support", "document", "results", "translations"}
 
 
 def undeclared(folder: Path, allowed: set[str]) -> dict[str, list[str]]:

@@ -6,10 +6,12 @@ import contextlib
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from typing import IO
 
 START_S = 60
 
@@ -20,26 +22,34 @@ def serving_s3() -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        end = time.monotonic() + START_S
-        while True:
-            with contextlib.suppress(urllib.error.URLError, ConnectionError):
-                urllib.request.urlopen(f"{address}/moto-api/", timeout=5).close()
-                break
-            if process.poll() is not None or time.monotonic() > end:
-                process.kill()
-                raise RuntimeError(process.communicate()[1].decode())
-            time.sleep(0.1)
-        yield address
-    finally:
-        process.terminate()
-        process.communicate()
+    # It logs each request: a file holds them all, where a pipe that nobody reads would fill and stop the server.
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+        )
+        try:
+            address = f"http://127.0.0.1:{port}"
+            _wait(process, address, log)
+            yield address
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], address: str, log: IO[bytes]) -> None:
+    """Returns when the server answers."""
+    end = time.monotonic() + START_S
+    while True:
+        with contextlib.suppress(urllib.error.URLError, ConnectionError):
+            urllib.request.urlopen(f"{address}/moto-api/", timeout=5).close()
+            return
+        if process.poll() is not None or time.monotonic() > end:
+            process.kill()
+            log.seek(0)
+            raise RuntimeError(log.read().decode())
+        time.sleep(0.1)
 
 
 def s3_options(address: str) -> dict[str, object]:
