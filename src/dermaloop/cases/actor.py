@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-ActorKind = Literal["account", "token", "system"]
+ActorKind = Literal["account", "token", "link", "system"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +17,12 @@ class Actor:
     """Who acts.
 
     Attributes:
-        kind: A person's account, an API token, or the program itself (command line, scheduled work).
-        id: The account's or token's id; for the system, the name of the command or job.
+        kind: A person's account, an API token, a link that works without signing in, or the program itself (command
+            line, scheduled work).
+        id: The account's, token's or link's id; for the system, the name of the command or job.
         name: The name to show, as it is at the time: a log must read right after the account was renamed or removed.
         address: Network address that the request came from; None where there is none.
-        account_id: For a token, the account in whose name it acts.
+        account_id: For a token or a link, the account in whose name it acts.
     """
 
     kind: ActorKind
@@ -32,7 +33,7 @@ class Actor:
 
     @property
     def person(self) -> tuple[ActorKind, str]:
-        """Kind and id of who is answerable: the account behind a token, else the actor itself.
+        """Kind and id of who is answerable: the account behind a token or a link, else the actor itself.
 
         What somebody has seen they have seen, by whichever door: an answer that a program fetched in a clinician's name
         is one that the clinician knows.

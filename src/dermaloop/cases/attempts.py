@@ -153,11 +153,11 @@ def unlock(session: Session) -> None:
 
 
 def _watched(name_key: str, address: str) -> tuple[tuple[RateLimitItem, tuple[str, ...]], ...]:
-    place = _place(address)
+    place = place_of(address)
     return (PAIR, (name_key, place)), (NAME, (name_key,)), (ADDRESS, (place,))
 
 
-def _place(address: str) -> str:
+def place_of(address: str) -> str:
     """The address; of IPv6 the network, since one subscriber has 2^64 addresses to come from."""
     try:
         parsed = ipaddress.ip_address(address)

@@ -32,6 +32,7 @@ from dermaloop.cases.anchor import Anchor
 from dermaloop.cases.audit_verify import verify
 from dermaloop.cases.database import now, open_database
 from dermaloop.cases.errors import StoreError
+from dermaloop.cases.holders import LIVING, NAMED
 from dermaloop.cases.image_folder import FolderStore
 from dermaloop.cases.images import DamagedImageError, MissingImageError, name_of
 from dermaloop.cases.store import ANCHOR, DATABASE, IMAGES, KEY, Store
@@ -120,7 +121,7 @@ def _copy_database(store: Store, out: Path) -> None:
 
 def _pack(store: Store, copy: Path, packed: zipfile.ZipFile) -> Backup:
     with contextlib.closing(sqlite3.connect(copy)) as database:
-        named = [row[0] for row in database.execute("SELECT DISTINCT sha256 FROM images WHERE sha256 IS NOT NULL")]
+        named = [row[0] for row in database.execute(NAMED)]
         head = database.execute("SELECT count, hash FROM audit_head").fetchone() or (0, audit.GENESIS)
     parts: dict[str, str] = {}
     size = 0
@@ -268,7 +269,7 @@ def _prove(folder: Path, manifest: dict[str, Any], file: Path) -> None:
             found = verify(
                 session, key, anchor=database.anchor, noted=(manifest["audit_count"], manifest["audit_head"])
             )
-            named = [row[0] for row in connection.exec_driver_sql("SELECT sha256 FROM images WHERE deleted_at IS NULL")]
+            named = [row[0] for row in connection.exec_driver_sql(LIVING)]
     finally:
         database.close()
     if said != ["ok"]:

@@ -15,9 +15,9 @@ from dermaloop.cases import audit
 from dermaloop.cases.actor import Actor
 from dermaloop.cases.deletion import finish_deletions
 from dermaloop.cases.errors import StoreError
+from dermaloop.cases.holders import holders, is_named
 from dermaloop.cases.images import DamagedImageError, Entry, MissingImageError
 from dermaloop.cases.store import Store
-from dermaloop.cases.tables import ImageRow
 
 YOUNG = timedelta(hours=1)
 """A file younger than this may belong to an upload whose row is not written yet."""
@@ -68,10 +68,10 @@ def check(store: Store, actor: Actor, *, remove_orphans: bool = False, young: ti
     """
     finish_deletions(store, actor)
     with store.database.read() as session:
-        rows = session.execute(sa.select(ImageRow.sha256, ImageRow.id).where(ImageRow.sha256.is_not(None))).all()
+        rows = list(holders(session))
     owners: dict[str, list[str]] = {}
-    for sha256, image_id in rows:
-        owners.setdefault(str(sha256), []).append(image_id)
+    for sha256, row_id in rows:
+        owners.setdefault(sha256, []).append(row_id)
     found = list(store.images.entries())
     missing: list[str] = []
     damaged: list[str] = []
@@ -83,7 +83,7 @@ def check(store: Store, actor: Actor, *, remove_orphans: bool = False, young: ti
         except DamagedImageError:
             damaged += ids
     with store.database.read() as session:  # who was deleted while this ran misses nothing
-        named = set(session.scalars(sa.select(ImageRow.id).where(ImageRow.sha256.is_not(None))))
+        named = {row_id for _, row_id in holders(session)}
     limit = datetime.now(UTC) - young
     orphans = [
         entry
@@ -115,10 +115,8 @@ def check(store: Store, actor: Actor, *, remove_orphans: bool = False, young: ti
 def _remove(store: Store, entry: Entry) -> bool:
     """Removes an orphan, unless a row has come to name it in the meantime."""
     with store.database.begin() as session:
-        if entry.sha256:
-            query = sa.select(ImageRow.id).where(ImageRow.sha256 == entry.sha256).limit(1)
-            if session.scalar(query) is not None:
-                return False
+        if entry.sha256 and is_named(session, entry.sha256):
+            return False
         store.images.remove(entry.name)
     return True
 

@@ -24,9 +24,11 @@ from dermaloop.cases.actor import Actor
 from dermaloop.cases.database import now
 from dermaloop.cases.errors import InvalidRecordError
 from dermaloop.cases.feedback_tables import FlagReviewRow
+from dermaloop.cases.holders import is_held
 from dermaloop.cases.idempotency import forget_patient
 from dermaloop.cases.images import name_of
 from dermaloop.cases.imprints import forget_imprints
+from dermaloop.cases.job_deletion import finish_jobs, forget_patients_items
 from dermaloop.cases.rows import find
 from dermaloop.cases.store import Store
 from dermaloop.cases.tables import (
@@ -98,6 +100,8 @@ def _empty(session: Session, patient: PatientRow) -> int:
         row.record = codec.to_json(replace(made, sha256="", quality={}, frame=None))
     session.execute(sa.update(CaseRow).where(CaseRow.patient_id == patient.id).values(deleted_at=patient.deleted_at))
     forget_patient(session, patient.id)
+    named = session.scalars(sa.select(ImageRow.sha256).where(ImageRow.patient_id == patient.id))
+    forget_patients_items(session, patient.id, {sha256 for sha256 in named if sha256})
     pictures = sa.update(ImageRow).where(ImageRow.patient_id == patient.id).values(deleted_at=patient.deleted_at)
     marked: Any = session.execute(pictures)
     session.flush()
@@ -120,11 +124,10 @@ def finish_deletions(store: Store, actor: Actor, *, patient_id: str | None = Non
         query = query.where(ImageRow.patient_id == patient_id)
     with store.database.read() as session:
         pending = [sha256 for sha256 in session.scalars(query) if sha256]
-    removed = 0
+    removed = finish_jobs(store) if patient_id is None else 0
     for sha256 in pending:
         with store.database.begin() as session:  # one lock per picture, so that the clinic goes on in between
-            owner = sa.select(ImageRow.id).where(ImageRow.sha256 == sha256, ImageRow.deleted_at.is_(None)).limit(1)
-            if session.scalar(owner) is None:
+            if not is_held(session, sha256):
                 store.images.remove(name_of(sha256))
                 removed += 1
             gone = sa.update(ImageRow).where(ImageRow.sha256 == sha256, ImageRow.deleted_at.is_not(None))
