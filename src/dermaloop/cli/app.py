@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "watch": ("dermaloop.cli.watch", "Look for drift in what the service sees and answers."),
     "store": ("dermaloop.cli.store", "Check, back up and restore the records."),
     "audit": ("dermaloop.cli.audit", "Verify and export the audit log."),
+    "feedback": ("dermaloop.cli.feedback", "Turn confirmed cases into training data; find mistakes in them."),
     "account": ("dermaloop.cli.account", "Create, list, change and unlock accounts; print a link to sign in."),
 }
 """Command, the module that holds its typer app as `app`, and its line in the help."""

@@ -77,29 +77,31 @@ def _grey(rgb: NDArray[np.uint8]) -> Grey:
     return grey
 
 
-def find_in_views(thumbnails: Grey) -> list[Pair]:
+def find_in_views(thumbnails: Grey, *, new_from: int = 0) -> list[Pair]:
     """The near-duplicates among N pictures in any of V views, each pair once with its greatest similarity.
 
     Args:
         thumbnails: uint8 (N, V, 64, 64), as `views` makes them; may be memory-mapped.
+        new_from: Only pairs with at least one row from here on: what came to rows that were compared before.
 
     Returns:
         Pairs in order of (first, second).
     """
     best: dict[tuple[int, int], Pair] = {}
     for view in range(thumbnails.shape[1]):
-        for pair in find(thumbnails[:, view]):
+        for pair in find(thumbnails[:, view], new_from=new_from):
             old = best.setdefault((pair.first, pair.second), pair)
             if pair.similarity > old.similarity:
                 best[pair.first, pair.second] = pair
     return [best[key] for key in sorted(best)]
 
 
-def find(thumbnails: Grey) -> list[Pair]:
+def find(thumbnails: Grey, *, new_from: int = 0) -> list[Pair]:
     """The confirmed near-duplicates among N pictures, the best orientation of each pair.
 
     Args:
         thumbnails: uint8 (N, 64, 64), may be memory-mapped. Flat ones (nothing to compare) take no part.
+        new_from: See `find_in_views`.
 
     Returns:
         Pairs in order of (first, second).
@@ -111,7 +113,8 @@ def find(thumbnails: Grey) -> list[Pair]:
     tiny = np.concatenate([_tiny(block) for block in blocks])  # (N, 16, 16)
     coarse = np.concatenate([_coarse(block) for block in blocks])  # (N, 32, 32)
     likely = []
-    for block in candidates(hashes):
+    for all_pairs in candidates(hashes):
+        block = all_pairs[all_pairs[:, 1] >= new_from]
         for orientation in np.unique(block[:, 2]).tolist():
             mine = block[block[:, 2] == orientation]
             overall = np.einsum("nij,nij->n", tiny[mine[:, 0]], turned(tiny[mine[:, 1]], orientation), dtype=np.float32)

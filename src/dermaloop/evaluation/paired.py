@@ -104,7 +104,8 @@ def auc_difference(y_true: Bools, first: Floats, second: Floats, groups: Ints | 
 
     def by_unit(which: int, among: Bools) -> Floats:
         """Each unit's sum of the centred differences of placements, (units,)."""
-        return np.bincount(index[among], weights=theirs[which] - ours[which] - value, minlength=units)
+        change = theirs[which] - ours[which] - value
+        return np.bincount(index[among], weights=change, minlength=units).astype(np.float64)
 
     positives, negatives = by_unit(0, y_true), by_unit(1, ~y_true)
     of_positive, of_negative = (len(np.unique(index[among])) for among in (y_true, ~y_true))

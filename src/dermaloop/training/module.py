@@ -7,7 +7,7 @@ and so a resumed run equal to an uninterrupted one.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Self
 
 import lightning
 import numpy as np
@@ -20,7 +20,7 @@ from torch.nn import functional
 from dermaloop.core.errors import RecipeError
 from dermaloop.training.augment import augment, plain
 from dermaloop.training.dataset import Batch, Targets
-from dermaloop.training.network import LesionNetwork, Passed, classifier, normalisation
+from dermaloop.training.network import LesionNetwork, Passed, classifier, frozen_blocks, normalisation
 from dermaloop.training.recipe import Recipe
 from dermaloop.training.validation import validation_scores
 
@@ -102,6 +102,7 @@ class Module(lightning.LightningModule):
         self.network = network
         self.recipe = recipe
         self._validation = validation
+        self._frozen = tuple(frozen_blocks(network, recipe.network))
         self._outputs: list[tuple[Tensor, Tensor]] = []
         mean, std = normalisation(network)
         self.register_buffer("mean", mean.view(1, 3, 1, 1), persistent=False)
@@ -113,6 +114,13 @@ class Module(lightning.LightningModule):
         self.register_buffer(
             "class_weight", weight / (weight * share).sum() if balance == "class_weighted" else None, persistent=False
         )
+
+    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - torch's signature
+        """Training or evaluation mode; frozen blocks stay in the second."""
+        super().train(mode)
+        for block in self._frozen:
+            block.eval()
+        return self
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, K) of pictures, float (N, 3, S, S) in [0, 1]."""

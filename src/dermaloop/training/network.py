@@ -115,7 +115,25 @@ def build(recipe: Network, weights_folder: Path | None = None, *, start: bool = 
     nn.init.zeros_(classifier(network).bias)
     if file is not None:
         _load_start(network, file, recipe.identity_blocks)
+    for block in frozen_blocks(network, recipe):
+        block.requires_grad_(requires_grad=False)
     return network
+
+
+def frozen_blocks(network: LesionNetwork, recipe: Network) -> list[nn.Module]:
+    """The blocks that the recipe freezes; while training they stay in evaluation mode, or their statistics would move.
+
+    Raises:
+        RecipeError: A block is not there.
+    """
+    found = []
+    for name in recipe.freeze:
+        try:
+            found.append(network.backbone.get_submodule(name))
+        except AttributeError as error:
+            what = f"network.freeze: the network has no block {name!r}"
+            raise RecipeError(what, way_out="Blocks are named like 'conv_stem' and 'blocks.0'.") from error
+    return found
 
 
 def classifier(network: LesionNetwork) -> nn.Linear:

@@ -90,6 +90,8 @@ def _together(values: Mapping[str, Any]) -> Iterator[str]:
     sensitivity = values["package"]["sensitivity"]
     guided, mixed = values["loss"]["mask_weight"] > 0, values["augment"]["mixup"] + values["augment"]["cutmix"] > 0
     rules = {
+        "network.freeze needs network.start: random features are not worth keeping": not values["network"]["freeze"]
+        or bool(values["network"]["start"]),
         "loss.mask_weight needs network.lesion_attention": not guided or values["network"]["lesion_attention"],
         "loss.mask_weight does not go with augment.mixup and augment.cutmix: a mixed picture has no outline": (
             not (guided and mixed)
