@@ -46,7 +46,7 @@ from dermaloop.web import (
     practice_page,
     probes,
     sign_in_pages,
-    sign_in_pages,
+    validation,
     worklist_page,
 )
 from dermaloop.web.access import require_stated
@@ -81,7 +81,6 @@ _ROUTERS = tuple(
         api_images,
         api_practice,
         pages,
-        sign_in_pages,
         sign_in_pages,
         account_pages,
         people_pages,
@@ -199,14 +198,7 @@ def _handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def parameter(request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        name = str(first["loc"][-1])
-        return await _answer(
-            request,
-            WebError(
-                "bad_parameter", f"{first.get('input')!r}: {first['msg'].lower()}", field=name, way_out="Correct it."
-            ),
-        )
+        return await _answer(request, validation.told(error))
 
     @app.exception_handler(HTTPException)
     async def routing(request: Request, error: HTTPException) -> Response:
