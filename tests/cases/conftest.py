@@ -14,6 +14,7 @@ from dermaloop.cases.actor import Actor
 from dermaloop.cases.anchor import Anchor
 from dermaloop.cases.database import open_database, upgrade
 from dermaloop.cases.store import open_images, open_store
+from support.people import new_store
 from support.postgres import find_binaries, serving
 from support.s3 import s3_options, serving_s3
 
@@ -145,7 +146,16 @@ def embedded(tmp_path):
 @pytest.fixture(params=["sqlite", "postgres"])
 def either_store(request, tmp_path):
     """An open store with pictures in a folder: what matters is the database, once of each kind."""
-    url = None if request.param == "sqlite" else request.getfixturevalue("new_postgres")()
-    opened = open_store(tmp_path / "store", database_url=url)
+    if request.param == "sqlite":
+        yield request.getfixturevalue("quick_store")
+        return
+    opened = open_store(tmp_path / "store", database_url=request.getfixturevalue("new_postgres")())
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def quick_store(tmp_path):
+    """An open store of the default kind, copied from one that is made once."""
+    with new_store(tmp_path / "store") as opened:
+        yield opened

@@ -90,9 +90,9 @@ def test_a_bundle_is_kept_byte_by_byte_and_a_folder_is_packed(either_store, tmp_
         ([gate("sensitivity", passed=False), gate("auc", passed=None)], PLAN, Verdict.FAILED),
     ],
 )
-def test_gates_fail_safe(embedded, tmp_path, gates, plan, verdict):
-    first_champion(embedded, tmp_path)
-    assert proposal(embedded, tmp_path, gates=gates, plan=plan).verdict is verdict
+def test_gates_fail_safe(quick_store, tmp_path, gates, plan, verdict):
+    first_champion(quick_store, tmp_path)
+    assert proposal(quick_store, tmp_path, gates=gates, plan=plan).verdict is verdict
 
 
 @pytest.mark.parametrize(
@@ -110,17 +110,17 @@ def test_gates_fail_safe(embedded, tmp_path, gates, plan, verdict):
         {"more": {1, 2}},
     ],
 )
-def test_a_gate_result_that_says_nothing_sure_is_not_kept(embedded, tmp_path, changes):
-    first_champion(embedded, tmp_path)
+def test_a_gate_result_that_says_nothing_sure_is_not_kept(quick_store, tmp_path, changes):
+    first_champion(quick_store, tmp_path)
     with pytest.raises(InvalidRecordError):
-        proposal(embedded, tmp_path, gates=[{**gate(), **changes}])
-    with embedded.database.read() as session:
+        proposal(quick_store, tmp_path, gates=[{**gate(), **changes}])
+    with quick_store.database.read() as session:
         assert len(registry.listing(session)) == 1
 
 
-def test_two_results_of_one_gate_are_not_kept(embedded, tmp_path):
+def test_two_results_of_one_gate_are_not_kept(quick_store, tmp_path):
     with pytest.raises(InvalidRecordError, match="of its own"):
-        proposal(embedded, tmp_path, gates=[gate("auc", passed=False), gate("auc")])
+        proposal(quick_store, tmp_path, gates=[gate("auc", passed=False), gate("auc")])
 
 
 def test_there_is_one_first_champion(either_store, tmp_path):
@@ -144,14 +144,14 @@ def test_what_is_no_whole_bundle_is_not_registered(either_store, tmp_path):
     assert not folder.exists() or list(folder.iterdir()) == []
 
 
-def test_a_proposal_without_its_evidence_or_parent_is_refused(embedded, tmp_path):
+def test_a_proposal_without_its_evidence_or_parent_is_refused(quick_store, tmp_path):
     path = toy_bundle(tmp_path, packed=True)
     more = {"plan": PLAN, "plan_sha256": PLAN_SHA256, "gates": PASSED}
-    with pytest.raises(BundleError, match="no such folder"), embedded.database.begin() as session:
+    with pytest.raises(BundleError, match="no such folder"), quick_store.database.begin() as session:
         registry.propose(session, TEST, path, parent=None, evidence_folder=tmp_path / "absent", **more)
-    with pytest.raises(RecordNotFoundError), embedded.database.begin() as session:
+    with pytest.raises(RecordNotFoundError), quick_store.database.begin() as session:
         registry.propose(session, TEST, path, parent="nobody", evidence_folder=None, **more)
-    with embedded.database.read() as session:
+    with quick_store.database.read() as session:
         assert registry.listing(session) == ()
 
 
