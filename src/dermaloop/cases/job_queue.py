@@ -29,6 +29,17 @@ class Answered:
     bundle_sha256: str
 
 
+def someone_waits(session: Session) -> bool:
+    """Whether a picture waits that nobody has taken up."""
+    return session.scalar(sa.select(JobItemRow.id).where(*_free()).limit(1)) is not None
+
+
+def _free() -> tuple[sa.ColumnElement[bool], ...]:
+    item = JobItemRow
+    unclaimed = sa.or_(item.claimed_until.is_(None), item.claimed_until <= now())
+    return item.state == ItemState.WAITING, unclaimed
+
+
 def claim(session: Session, *, limit: int) -> tuple[Claimed, ...]:
     """Takes up the pictures that have waited longest.
 
@@ -40,12 +51,7 @@ def claim(session: Session, *, limit: int) -> tuple[Claimed, ...]:
         Fewer than `limit` only where no more wait. One that was taken up too often is given up instead.
     """
     item, present = JobItemRow, now()
-    found = session.scalars(
-        sa.select(item)
-        .where(item.state == ItemState.WAITING, sa.or_(item.claimed_until.is_(None), item.claimed_until <= present))
-        .order_by(item.made_at, item.number)
-        .limit(limit)
-    ).all()
+    found = session.scalars(sa.select(item).where(*_free()).order_by(item.made_at, item.number).limit(limit)).all()
     taken = []
     for row in found:
         if row.tries >= MOST_TRIES:

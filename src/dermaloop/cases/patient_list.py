@@ -64,6 +64,19 @@ def list_patients(
     return PatientPage(found, _write_cursor(found[-1]) if len(rows) > limit else None)
 
 
+def find_patient(session: Session, pseudonym: str) -> str | None:
+    """The id of the patient of exactly this pseudonym, in any case; None where there is none.
+
+    An id says nothing of anybody, so this is not logged: `patients.show_patient` is.
+
+    Raises:
+        InvalidRecordError: This can be no pseudonym.
+    """
+    key = fields.fold(fields.line(pseudonym, "pseudonym"))
+    query = sa.select(PatientRow.id).where(PatientRow.pseudonym_key == key, PatientRow.deleted_at.is_(None))
+    return session.scalar(query)
+
+
 def _write_cursor(last: Patient) -> str:
     return base64.urlsafe_b64encode(json.dumps([last.made_at.isoformat(), last.id]).encode()).decode()
 

@@ -46,6 +46,8 @@ from dermaloop.web import (
     practice_page,
     probes,
     sign_in_pages,
+    screening_item_pages,
+    screening_pages,
     validation,
     worklist_page,
 )
@@ -63,6 +65,7 @@ from dermaloop.web.observed import ObservedClassifier
 from dermaloop.web.security import SecurityMiddleware, allowed_hosts
 from dermaloop.web.serving import Follower, Served, try_out
 from dermaloop.web.settings import Settings
+from dermaloop.web.screening import Screening
 from dermaloop.web.shadowing import Shadow
 from dermaloop.web.translation import TranslationMiddleware
 from dermaloop.web.watch import Watch
@@ -97,6 +100,8 @@ _ROUTERS = tuple(
 )
 _MACHINE_PATHS = ("/api/v1/", "/api/openapi.json", "/healthz", "/readyz", "/metrics")
 _CLIENT_CLOSED_REQUEST = 499
+        screening_pages,
+        screening_item_pages,
 _HASHING_WORKERS, _HASHING_WAITING, _HASHING_TIMEOUT_S = 2, 16, 20.0
 """One check of a password takes 64 MiB for tens of milliseconds, so few run at once."""
 _DRAWING_WORKERS, _DRAWING_WAITING, _DRAWING_TIMEOUT_S = 2, 500, 30.0
@@ -142,6 +147,7 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
         await hashing.run(passwords.warm_up)
         following = asyncio.create_task(desk.follower.follow()) if served is not None else None
         desk.ready = True
+    desk.screening = Screening(store, capacity, lambda: desk.classifier)
         yield
         desk.ready = False
         if following is not None:
@@ -149,9 +155,13 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
         await asyncio.to_thread(desk.shadow.close, wait_s=_SHADOW_ENDS_S)
         capacity.close()
         hashing.close()
+        watching = asyncio.create_task(desk.watch_runs.keep_watching())
+        desk.screening.start()
         drawing.close()
         changes.close()
 
+        await desk.screening.stop()
+        watching.cancel()
     app = FastAPI(
         title="dermaloop",
         version=__version__,

@@ -1,8 +1,9 @@
 """How much the server does at once: a bounded number of places, and worker threads off the event loop.
 
 Owns back-pressure: a request takes a place before its body is read, so that places bound memory too; without a free
-place it is told at once to come back. Refuses to know what is computed. The trade-off: a thread cannot be ended from
-outside, so a computation that outlives its time keeps its place until it is really over.
+place it is told at once to come back. Work in the background takes a worker that no request needs, and begins one piece
+at a time, so that a request waits for one piece at most. Refuses to know what is computed. The trade-off: a thread
+cannot be ended from outside, so a computation that outlives its time keeps its place until it is really over.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TypeVar
 
 from dermaloop.web.errors import WebError
@@ -35,7 +36,10 @@ class Capacity:
         self, workers: int, waiting: int, timeout_s: float, doing: str = "assessing as many pictures as it can"
     ) -> None:
         self.places = workers + waiting
+        self.workers = workers
         self.taken = 0
+        self.background = 0
+        self._wait_for_spare: list[asyncio.Future[None]] = []
         self.running = 0
         self._timeout_s = timeout_s
         self._doing = doing
@@ -61,6 +65,30 @@ class Capacity:
             yield
         finally:
             self.taken -= 1
+            self._tell_background()
+
+    @asynccontextmanager
+    async def spare(self) -> AsyncIterator[None]:
+        """Holds a worker for background work, once there is one that no request needs; one is always left to requests.
+
+        It never counts among the places: no request is refused on its account.
+        """
+        while self.background >= max(1, self.workers - 1) or self.taken + self.background >= self.workers:
+            turn = asyncio.get_running_loop().create_future()
+            self._wait_for_spare.append(turn)
+            await turn
+        self.background += 1
+        try:
+            yield
+        finally:
+            self.background -= 1
+            self._tell_background()
+
+    def _tell_background(self) -> None:
+        waiting, self._wait_for_spare = self._wait_for_spare, []
+        for turn in waiting:
+            if not turn.done():
+                turn.set_result(None)
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
         """Runs a function in a worker thread.
@@ -97,6 +125,7 @@ class Capacity:
 
         def release() -> None:
             self.taken -= 1
+            self._tell_background()
 
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(release))
 

@@ -22,6 +22,7 @@ from dermaloop.web.forms import Form, read_form
 from dermaloop.web.known import Known
 from dermaloop.web.metrics import Metrics
 from dermaloop.web.observed import Assessor
+from dermaloop.web.screening import Screening
 from dermaloop.web.serving import Follower
 from dermaloop.web.settings import Settings
 from dermaloop.web.shadowing import Shadow
@@ -54,6 +55,10 @@ class Desk:
     """Keeps `classifier` in step with the registry."""
     shadow: Shadow = field(init=False)
     ready: bool = field(default=False)
+    screening: Screening = field(init=False)
+    """Works screening jobs off."""
+    watch_runs: WatchRuns = field(init=False)
+    """Looks for drift, once a day and when asked."""
 
     @property
     def database(self) -> Database:

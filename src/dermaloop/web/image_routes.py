@@ -32,28 +32,28 @@ router = APIRouter(include_in_schema=False)
 _READERS = allow(Role.VIEWER)
 MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 _KEPT = "private, max-age=900"
-_SMALL_SIDE_PX = 480
+SMALL_SIDE_PX = 480
 
 
 @router.get("/images/{image_id}", dependencies=[_READERS])
 async def picture(request: Request, image_id: str) -> Response:
     """The picture as it is stored."""
     image, sha256 = await _seen(request, image_id)
-    if _is_known(request, sha256):
-        return _answer(b"", sha256, MEDIA_TYPES[image.format], HTTPStatus.NOT_MODIFIED)
+    if is_known(request, sha256):
+        return picture_answer(b"", sha256, MEDIA_TYPES[image.format], HTTPStatus.NOT_MODIFIED)
     content = await desk_of(request).draw(desk_of(request).store.images.read, sha256)
-    return _answer(content, sha256, MEDIA_TYPES[image.format])
+    return picture_answer(content, sha256, MEDIA_TYPES[image.format])
 
 
 @router.get("/images/{image_id}/small.jpg", dependencies=[_READERS])
 async def small_picture(request: Request, image_id: str) -> Response:
     """The picture made small, for lists."""
     _, sha256 = await _seen(request, image_id)
-    tag = f"{sha256}-{_SMALL_SIDE_PX}"
-    if _is_known(request, tag):
-        return _answer(b"", tag, "image/jpeg", HTTPStatus.NOT_MODIFIED)
-    content = await desk_of(request).draw(_small, desk_of(request).store.images, sha256)
-    return _answer(content, tag, "image/jpeg")
+    tag = f"{sha256}-{SMALL_SIDE_PX}"
+    if is_known(request, tag):
+        return picture_answer(b"", tag, "image/jpeg", HTTPStatus.NOT_MODIFIED)
+    content = await desk_of(request).draw(small, desk_of(request).store.images, sha256)
+    return picture_answer(content, tag, "image/jpeg")
 
 
 @router.get("/images/{image_id}/heatmap/{prediction_id}.png", dependencies=[_READERS])
@@ -80,9 +80,9 @@ async def heatmap_of(request: Request, prediction_id: str, image_id: str = "") -
     drawn = stored.prediction.heatmap
     if image_id not in ("", stored.image_id) or drawn is None or not shows_figures(stored.prediction):
         raise WebError("not_found", "the answer has no heatmap", way_out="Look at the picture without it.")
-    if _is_known(request, stored.id):
-        return _answer(b"", stored.id, "image/png", HTTPStatus.NOT_MODIFIED)
-    return _answer(await desk.draw(heatmap_png, drawn), stored.id, "image/png")
+    if is_known(request, stored.id):
+        return picture_answer(b"", stored.id, "image/png", HTTPStatus.NOT_MODIFIED)
+    return picture_answer(await desk.draw(heatmap_png, drawn), stored.id, "image/png")
 
 
 async def _seen(request: Request, image_id: str) -> tuple[Image, str]:
@@ -93,16 +93,19 @@ async def _seen(request: Request, image_id: str) -> tuple[Image, str]:
     return image, image.sha256
 
 
-def _small(images: ImageStore, sha256: str) -> bytes:
-    decoded = decode(images.read(sha256), least_side_px=_SMALL_SIDE_PX)
-    return picture_jpeg(decoded.image, _SMALL_SIDE_PX)[0]
+def small(images: ImageStore, sha256: str) -> bytes:
+    """A stored picture as a small JPEG. Runs in a worker thread."""
+    decoded = decode(images.read(sha256), least_side_px=SMALL_SIDE_PX)
+    return picture_jpeg(decoded.image, SMALL_SIDE_PX)[0]
 
 
-def _is_known(request: Request, tag: str) -> bool:
+def is_known(request: Request, tag: str) -> bool:
+    """Whether the browser has it already."""
     return f'"{tag}"' in request.headers.get("if-none-match", "")
 
 
-def _answer(content: bytes, tag: str, media_type: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
+def picture_answer(content: bytes, tag: str, media_type: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """A picture of the clinic's, kept by the reader's own browser only."""
     # Named as the picture that it is, whatever the address says: what is saved from here opens as a picture.
     name = f'inline; filename="picture.{media_type.partition("/")[2]}"'
     headers = {"Cache-Control": _KEPT, "ETag": f'"{tag}"', "Vary": "Cookie, Authorization", "Content-Disposition": name}

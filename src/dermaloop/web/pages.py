@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from dermaloop.cases.roles import Role
 from dermaloop.core import bundle as bundles
 from dermaloop.core.errors import DermaloopError
-from dermaloop.web import bodymap, case_words, clinical, translation
+from dermaloop.web import bodymap, case_words, clinical, screening_words, translation
 from dermaloop.web.access import allow, check_upload_token, public
 from dermaloop.web.card import card_html
 from dermaloop.web.desk import Desk, desk_of
@@ -80,6 +80,11 @@ def _templates() -> jinja2.Environment:
         diagnosis=diagnosis_name,
         confirmation=confirmation_name,
         malignancy=case_words.malignancy_name,
+    )
+    environment.globals.update(
+        item_line=screening_words.item_line,
+        item_probability=screening_words.item_probability,
+        item_suggestion=screening_words.item_suggestion,
     )
     environment.globals.update(answer_line=case_words.answer_line, lesion_numbered=case_words.numbered)
     environment.globals.update(field_name=case_words.field_name, invalid=case_words.invalid)

@@ -1,0 +1,278 @@
+"""Screening: a folder of pictures without patients is taken in, assessed in the background, and shown as a list.
+
+Owns its routes, but for those of a single picture (`screening_item_pages`). Refuses to assess anything itself: what
+arrives is stripped, made durable and written down, and `web.screening` does the rest. The page's script sends a folder
+piece by piece; without it, the form sends what fits into one request.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import functools
+import hashlib
+import io
+import tempfile
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+
+from dermaloop.cases import job_arrivals, job_deletion, job_results, jobs
+from dermaloop.cases.database import Transaction
+from dermaloop.cases.errors import InvalidRecordError
+from dermaloop.cases.job_arrivals import Arrival
+from dermaloop.cases.job_results import ItemOrder, Show
+from dermaloop.cases.jobs import Job
+from dermaloop.cases.roles import Role
+from dermaloop.cases.strip import strip
+from dermaloop.core.errors import ImageError
+from dermaloop.core.prediction import Prediction, Reason, Status
+from dermaloop.inference import tables
+from dermaloop.inference.sources import SUFFIXES
+from dermaloop.web.access import allow, check_upload_token
+from dermaloop.web.desk import Desk, desk_of
+from dermaloop.web.errors import WebError
+from dermaloop.web.forms import read_form
+from dermaloop.web.identity import identity_of
+from dermaloop.web.pages import failed_form, render
+from dermaloop.web.screening_words import ITEM_ORDERS, SHOWS, default_name
+from dermaloop.web.upload import Upload, receive
+from dermaloop.web.views import predict
+
+router = APIRouter(include_in_schema=False)
+
+_READERS, _WRITERS = allow(Role.VIEWER), allow(Role.CLINICIAN)
+_TAKERS = allow(Role.CLINICIAN, upload=True)
+ON_A_PAGE = 50
+_IN_MEMORY_BYTES, _CHUNK_BYTES = 1024 * 1024, 64 * 1024
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@router.get("/screenings", dependencies=[_READERS])
+async def screenings(request: Request) -> HTMLResponse:
+    """The lists, and the form that begins one."""
+    return HTMLResponse(render("screenings.html", request, failure=None, **await _listed(request)))
+
+
+async def _listed(request: Request) -> dict[str, Any]:
+    actor = identity_of(request).actor
+    found = await desk_of(request).write(lambda session: jobs.listing(session, actor))
+    return {"jobs": found, "entered": default_name(dt.datetime.now().astimezone())}
+
+
+@router.post("/screenings", dependencies=[_WRITERS])
+async def begin(request: Request) -> Response:
+    """Begins a list and goes to its page, which takes the pictures."""
+    form, actor = await read_form(request), identity_of(request).actor
+    try:
+        made = await desk_of(request).write(lambda session: jobs.make_job(session, actor, name=form.get("name")))
+    except InvalidRecordError as error:
+        return failed_form(request, "screenings.html", error, **{**await _listed(request), "entered": form.get("name")})
+    return RedirectResponse(f"/screenings/{made.id}", HTTPStatus.SEE_OTHER)
+
+
+@router.get("/screenings/{job_id}", dependencies=[_READERS])
+async def screening(
+    request: Request, job_id: str, show: str = Show.ALL, order: str = ItemOrder.SUSPICIOUS, page: int = 1
+) -> HTMLResponse:
+    """A list: what is done, what was found, and the field for more pictures."""
+    return HTMLResponse(render("screening.html", request, **await _values(request, job_id, show, order, page)))
+
+
+@router.get("/screenings/{job_id}/part", dependencies=[_READERS])
+async def screening_part(
+    request: Request, job_id: str, show: str = Show.ALL, order: str = ItemOrder.SUSPICIOUS, page: int = 1
+) -> HTMLResponse:
+    """The same without the page around it, for the script."""
+    return HTMLResponse(render("_screening_list.html", request, **await _values(request, job_id, show, order, page)))
+
+
+async def _values(request: Request, job_id: str, show: str, order: str, page: int) -> dict[str, Any]:
+    if show not in SHOWS or order not in ITEM_ORDERS or not 1 <= page <= jobs.MOST_PICTURES:
+        raise WebError("bad_parameter", "this is no part of a list", field="show", way_out="Begin at the list.")
+    actor, desk = identity_of(request).actor, desk_of(request)
+    wanted = (Show(show), ItemOrder(order))
+    found = await desk.write(
+        lambda session: job_results.show_job(
+            session, actor, job_id, *wanted, offset=(page - 1) * ON_A_PAGE, limit=ON_A_PAGE
+        )
+    )
+    return {
+        "job": found.job,
+        "items": found.items,
+        "page": page,
+        "pages": max(1, -(-found.count // ON_A_PAGE)),
+        "show": show,
+        "order": order,
+        "shows": SHOWS,
+        "orders": ITEM_ORDERS,
+        "counts": _counts(found.job),
+        "query": lambda **changes: urlencode({"show": show, "order": order, "page": 1, **changes}),
+        "may_delete": _may_delete(request, found.job),
+        "suffixes": ",".join(sorted(SUFFIXES)),
+    }
+
+
+def _counts(job: Job) -> dict[str, int]:
+    waiting = job.waiting + job.stopped
+    return {
+        Show.ALL: job.arrived,
+        Show.REFER: job.refer,
+        Show.BELOW: job.below,
+        Show.DECLINED: job.declined,
+        Show.FAILED: job.failed,
+        Show.WAITING: waiting,
+    }
+
+
+def _may_delete(request: Request, job: Job) -> bool:
+    """Its maker may, and leads: what others collected is not anybody's to remove."""
+    who = identity_of(request)
+    return who.role.covers(Role.LEAD) or (
+        who.role.covers(Role.CLINICIAN) and who.actor.person == (job.actor_kind, job.actor_id)
+    )
+
+
+@router.get("/screenings/{job_id}/progress/part", dependencies=[_READERS])
+async def progress(request: Request, job_id: str) -> HTMLResponse:
+    """How far the work is: numbers only, for the script that asks again and again."""
+    found = await desk_of(request).read(lambda session: jobs.numbers(session, job_id))
+    return HTMLResponse(render("_screening_progress.html", request, job=found))
+
+
+@router.get("/screenings/{job_id}/arrived", dependencies=[_WRITERS])
+async def arrived(request: Request, job_id: str) -> JSONResponse:
+    """Names and sizes of the files that are here: what the script need not send again."""
+    found = await desk_of(request).read(lambda session: job_results.arrived(session, job_id))
+    return JSONResponse(found)
+
+
+@router.post("/screenings/{job_id}/pictures", dependencies=[_TAKERS])
+async def add_by_form(request: Request, job_id: str) -> Response:
+    """Takes the pictures of the plain form in."""
+    await _take_in(request, job_id)
+    return RedirectResponse(f"/screenings/{job_id}", HTTPStatus.SEE_OTHER)
+
+
+@router.post("/screenings/{job_id}/pictures/part", dependencies=[_TAKERS])
+async def add_by_script(request: Request, job_id: str) -> Response:
+    """Takes a piece of a folder in. When it answers, the pictures survive anything that the records survive."""
+    await _take_in(request, job_id)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+async def _take_in(request: Request, job_id: str) -> None:
+    desk, actor = desk_of(request), identity_of(request).actor
+    check = functools.partial(check_upload_token, request)
+    with desk.screening.storing.place():
+        uploads = await receive(request, desk.settings, check=check, keep_going=True)
+        form = await read_form(request)
+        await desk.read(lambda session: jobs.find_job(session, job_id))
+        paths = form.all("path")
+        names = paths if len(paths) == len(uploads) else tuple(one.name for one in uploads)
+        arrivals = [
+            await desk.screening.storing.run(_arrive, desk, upload, name)
+            for upload, name in zip(uploads, names, strict=True)
+        ]
+        expected = form.get("expected", "0")
+
+        def write(session: Transaction) -> None:
+            job_arrivals.receive(session, actor, job_id, arrivals)
+            if expected.isascii() and expected.isdecimal():
+                job_arrivals.expect(session, job_id, int(expected[:9]))
+
+        await desk.write(write)
+    desk.screening.wake()
+
+
+def _arrive(desk: Desk, upload: Upload, name: str) -> Arrival:
+    """One file: stripped and durable, or refused with the reason. Runs in a worker thread."""
+    upload.name = job_arrivals.item_name(name)
+    if upload.too_large:
+        return Arrival(name, "", 0, None, predict(desk.classifier, upload, desk.settings))
+    try:
+        stripped = strip(upload.content, name=upload.name)
+    except ImageError as error:
+        digest = hashlib.sha256(upload.content).hexdigest()
+        told = Reason(error.reason, f"{error.what[:1].upper()}{error.what[1:]}. {error.way_out}".strip())
+        bundle = desk.classifier.bundle.identity
+        refused = Prediction(upload.name, digest, bundle, Status.UNREADABLE, (told,))
+        return Arrival(name, digest, len(upload.content), None, refused)
+    desk.store.images.put(stripped.sha256, stripped.content)
+    return Arrival(name, stripped.received_sha256, len(upload.content), stripped)
+
+
+@router.get("/screenings/{job_id}/results.csv", dependencies=[_READERS])
+async def results(request: Request, job_id: str) -> Response:
+    """Every answer so far as a table, with the columns of `dermaloop classify`."""
+    desk, actor = desk_of(request), identity_of(request).actor
+    # On its way it lies in memory, or in an unnamed file where it is large; never whole in memory.
+    spool = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - closed when it has been sent
+
+    def write(session: Transaction) -> None:
+        text = io.TextIOWrapper(spool, encoding="utf-8", newline="", write_through=True)
+        classifier = desk.classifier
+        with tables.on_stream(text, "csv", classifier.bundle, classifier.operating_point) as add:
+            for prediction in job_results.export_job(session, actor, job_id):
+                add(_harmless(prediction))
+        text.detach()
+
+    try:
+        await desk.write(write)
+    except BaseException:
+        spool.close()
+        raise
+    spool.seek(0)
+    headers = {"Content-Disposition": f'attachment; filename="screening-{job_id[:8]}.csv"'}
+    return StreamingResponse(_chunks(spool), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _harmless(prediction: Prediction) -> Prediction:
+    """With a name that a spreadsheet does not run: whoever sends a file chooses what it is called."""
+    if not prediction.image.startswith(_FORMULA):
+        return prediction
+    return dataclasses.replace(prediction, image=f"'{prediction.image}")
+
+
+def _chunks(spool: tempfile.SpooledTemporaryFile[bytes]) -> Iterator[bytes]:
+    with spool:
+        while chunk := spool.read(_CHUNK_BYTES):
+            yield chunk
+
+
+@router.post("/screenings/{job_id}/cancel", dependencies=[_WRITERS])
+async def cancel(request: Request, job_id: str) -> Response:
+    """Lets the list rest."""
+    actor = identity_of(request).actor
+    await desk_of(request).write(lambda session: jobs.cancel(session, actor, job_id))
+    return RedirectResponse(f"/screenings/{job_id}", HTTPStatus.SEE_OTHER)
+
+
+@router.post("/screenings/{job_id}/resume", dependencies=[_WRITERS])
+async def resume(request: Request, job_id: str) -> Response:
+    """Lets it go on."""
+    desk, actor = desk_of(request), identity_of(request).actor
+    await desk.write(lambda session: jobs.resume(session, actor, job_id))
+    desk.screening.wake()
+    return RedirectResponse(f"/screenings/{job_id}", HTTPStatus.SEE_OTHER)
+
+
+@router.post("/screenings/{job_id}/delete", dependencies=[_WRITERS])
+async def delete(request: Request, job_id: str) -> Response:
+    """Deletes the list with its pictures. Cannot be undone."""
+    desk, actor = desk_of(request), identity_of(request).actor
+    found = await desk.read(lambda session: jobs.numbers(session, job_id))
+    if not _may_delete(request, found):
+        raise WebError(
+            "role_missing",
+            "only its maker or a lead may delete a list",
+            field=Role.LEAD.value,
+            way_out="Ask one.",
+        )
+    await run_in_threadpool(job_deletion.delete_job, desk.store, actor, job_id)
+    return RedirectResponse("/screenings", HTTPStatus.SEE_OTHER)
