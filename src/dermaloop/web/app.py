@@ -45,9 +45,9 @@ from dermaloop.web import (
     people_pages,
     practice_page,
     probes,
-    sign_in_pages,
     screening_item_pages,
     screening_pages,
+    sign_in_pages,
     validation,
     worklist_page,
 )
@@ -62,10 +62,10 @@ from dermaloop.web.known import Known
 from dermaloop.web.metrics import Metrics
 from dermaloop.web.observe import ObserveMiddleware
 from dermaloop.web.observed import ObservedClassifier
+from dermaloop.web.screening import Screening
 from dermaloop.web.security import SecurityMiddleware, allowed_hosts
 from dermaloop.web.serving import Follower, Served, try_out
 from dermaloop.web.settings import Settings
-from dermaloop.web.screening import Screening
 from dermaloop.web.shadowing import Shadow
 from dermaloop.web.translation import TranslationMiddleware
 from dermaloop.web.watch import Watch
@@ -95,13 +95,13 @@ _ROUTERS = tuple(
         case_pages,
         confirmation_pages,
         image_routes,
+        screening_pages,
+        screening_item_pages,
         practice_page,
     )
 )
 _MACHINE_PATHS = ("/api/v1/", "/api/openapi.json", "/healthz", "/readyz", "/metrics")
 _CLIENT_CLOSED_REQUEST = 499
-        screening_pages,
-        screening_item_pages,
 _HASHING_WORKERS, _HASHING_WAITING, _HASHING_TIMEOUT_S = 2, 16, 20.0
 """One check of a password takes 64 MiB for tens of milliseconds, so few run at once."""
 _DRAWING_WORKERS, _DRAWING_WAITING, _DRAWING_TIMEOUT_S = 2, 500, 30.0
@@ -139,6 +139,7 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
         metrics.serves(loaded.bundle)
         desk.classifier = ObservedClassifier(loaded, metrics)
 
+    desk.screening = Screening(store, capacity, lambda: desk.classifier)
     desk.follower = Follower(store, settings, served, adopt, desk.shadow.set)
 
     @asynccontextmanager
@@ -146,22 +147,19 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
         await capacity.run(try_out, classifier)
         await hashing.run(passwords.warm_up)
         following = asyncio.create_task(desk.follower.follow()) if served is not None else None
+        desk.screening.start()
         desk.ready = True
-    desk.screening = Screening(store, capacity, lambda: desk.classifier)
         yield
         desk.ready = False
+        await desk.screening.stop()
         if following is not None:
             following.cancel()
         await asyncio.to_thread(desk.shadow.close, wait_s=_SHADOW_ENDS_S)
         capacity.close()
         hashing.close()
-        watching = asyncio.create_task(desk.watch_runs.keep_watching())
-        desk.screening.start()
         drawing.close()
         changes.close()
 
-        await desk.screening.stop()
-        watching.cancel()
     app = FastAPI(
         title="dermaloop",
         version=__version__,
