@@ -27,7 +27,7 @@ dev:  ## Set up the environment for tests and training (.venv-dev, with PyTorch)
 test: base dev  ## Set up, then check and run every test, with coverage.
 	@checked=0; tested=0; \
 	$(MAKE) --no-print-directory check || checked=$$?; \
-	$(DEV_BIN)/python -m pytest --cov --cov-report=term:skip-covered --durations=15 $(ARGS) || tested=$$?; \
+	$(DEV_BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term:skip-covered --durations=25 $(ARGS) || tested=$$?; \
 	if [ $$checked -ne 0 ]; then echo "make check failed: see above, before the tests" >&2; exit $$checked; fi; \
 	exit $$tested
 
