@@ -14,7 +14,6 @@ OpenCV is imported when first needed: it is the extra `follow-up`, not part of t
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from dataclasses import dataclass
 from enum import StrEnum
@@ -121,11 +120,6 @@ class _Seen:
     points: NDArray[np.float32]  # (N, 2), x and y
     words: NDArray[np.float32]  # (N, 128)
     factor: float  # its pixels per pixel of the full-size picture
-
-
-def available() -> bool:
-    """Whether what this needs is installed."""
-    return importlib.util.find_spec("cv2") is not None
 
 
 def align(first: Photograph, second: Photograph) -> Alignment | NotAligned:

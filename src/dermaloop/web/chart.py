@@ -1,8 +1,9 @@
 """The probability of malignancy of one lesion over time, as points, lines and labels of a small drawing.
 
 Owns the geometry, in units of the drawing's view box. Refuses to draw (the template does) and to join what cannot be
-compared: answers of two models are two rulers, so a line connects those of one model only, and each model's threshold
-spans its own time. Declined pictures have no point. Source for the time axis: days, to scale.
+compared: answers of two models are two rulers, so a line connects those of one model only, each model's threshold spans
+its own time, and an upright line stands where the model changed. Where the model gave no estimate there is a cross on
+the axis instead of a point. Source for the time axis: days, to scale.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dermaloop.cases.timeline import Answer
+from dermaloop.core.prediction import Prediction
 from dermaloop.web.translation import date
 from dermaloop.web.views import shows_figures
 from dermaloop.web.wording import percent
@@ -46,6 +48,15 @@ class Threshold:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """That a day's answers are the first of another model."""
+
+    x: float
+    day: dt.date
+    bundle: str
+
+
+@dataclass(frozen=True, slots=True)
 class Label:
     """A label of an axis; `anchor` is how it lies on its place."""
 
@@ -64,6 +75,9 @@ class Chart:
     thresholds: tuple[Threshold, ...]
     ticks: tuple[Label, ...]
     days: tuple[Label, ...]
+    declined: tuple[float, ...] = ()
+    """Where pictures were taken that the model gave no estimate on."""
+    changes: tuple[Change, ...] = ()
     width: float = WIDTH
     height: float = HEIGHT
     left: float = LEFT
@@ -74,14 +88,11 @@ class Chart:
 
 def chart_of(answers: Sequence[Answer]) -> Chart | None:
     """The chart of a lesion's answers, oldest first; None where there is no probability to show."""
-    found = [
-        (answer.visit.visited_on, answer.stored.prediction)
-        for answer in answers
-        if answer.stored is not None and shows_figures(answer.stored.prediction)
-    ]
+    given = [(one.visit.visited_on, one.stored.prediction) for one in answers if one.stored is not None]
+    found = [(day, prediction) for day, prediction in given if shows_figures(prediction)]
     if not found:
         return None
-    days = sorted({day for day, _ in found})
+    days = sorted({day for day, _ in given})
     place = _Time(days[0], days[-1])
     points = []
     runs: dict[tuple[str, float], list[Point]] = {}
@@ -96,6 +107,8 @@ def chart_of(answers: Sequence[Answer]) -> Chart | None:
         thresholds=tuple(_threshold(run, threshold) for (_, threshold), run in runs.items()),
         ticks=tuple(Label(_height(value), percent(value, 0), "end") for value in _TICKS),
         days=tuple(_day_labels(days, place)),
+        declined=tuple(sorted({place(day) for day, prediction in given if not shows_figures(prediction)})),
+        changes=tuple(_changes(found, place)),
     )
 
 
@@ -109,6 +122,15 @@ class _Time:
         share = (day - self._first).days / self._days if self._days else 0.5
         inner = WIDTH - LEFT - RIGHT - 2 * _SIDE
         return round(LEFT + _SIDE + share * inner, 1)
+
+
+def _changes(found: Iterable[tuple[dt.date, Prediction]], place: _Time) -> Iterable[Change]:
+    """Half-way between the last answer of one model and the first of the next."""
+    last: tuple[dt.date, str] | None = None
+    for day, prediction in sorted(found, key=lambda one: one[0]):
+        if last is not None and prediction.bundle != last[1]:
+            yield Change(round((place(last[0]) + place(day)) / 2, 1), day, prediction.bundle)
+        last = day, prediction.bundle
 
 
 def _height(value: float) -> float:

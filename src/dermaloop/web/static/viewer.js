@@ -23,15 +23,24 @@
   mark.setAttribute("data-openseadragon-mobile-css", "true");
   document.head.append(mark);
 
+  // Where a picture lies: its left, top and width as shares of the first one's width, and its turn. See _viewer.html.
+  const placed = (place) => {
+    if (!place) return { x: 0, y: 0, width: 1 };
+    const [x, y, width, degrees] = place.split(" ").map(Number);
+    return { x, y, width, degrees };
+  };
+
   const start = (root) => {
     if (root.classList.contains("live")) return;
     const { dataset } = root;
     const find = (name) => root.querySelector(`[data-do=${name}]`);
     const pane = root.querySelector(".viewer-window");
+    const aspect = Number(dataset.height) / Number(dataset.width);
+    const whole = new window.OpenSeadragon.Rect(0, 0, 1, aspect); // what "all of it" is, wherever the picture itself lies
     root.classList.add("live"); // first, so that the window has its final size when the picture is fitted into it
     const viewer = window.OpenSeadragon({
       element: pane,
-      tileSources: { type: "image", url: dataset.picture },
+      tileSources: { tileSource: { type: "image", url: dataset.picture }, ...placed(dataset.place) },
       drawer: "canvas",
       showNavigationControl: false,
       cooperativeGestures: true,
@@ -62,11 +71,12 @@
     viewer.addHandler("canvas-cooperative-gesture", (event) => {
       event.message = event.gesture === "scroll" ? dataset.scroll : dataset.touch;
     });
+    const home = (atOnce) => view.fitBounds(whole, atOnce);
     const zoom = (factor) => { view.zoomBy(factor); view.applyConstraints(); };
     // By the character, not by the place of the key as the library does: plus and minus lie elsewhere on other keyboards.
     // Turning or mirroring a lesion by a slip of a key would mislead; both stay off.
     const keys = {
-      "+": () => zoom(KEY_ZOOM), "=": () => zoom(KEY_ZOOM), "-": () => zoom(1 / KEY_ZOOM), "0": () => view.goHome(),
+      "+": () => zoom(KEY_ZOOM), "=": () => zoom(KEY_ZOOM), "-": () => zoom(1 / KEY_ZOOM), "0": () => home(),
       r: () => {}, R: () => {}, f: () => {}, F: () => {},
     };
     viewer.addHandler("canvas-key", (event) => {
@@ -78,7 +88,7 @@
 
     find("in").addEventListener("click", () => zoom(KEY_ZOOM));
     find("out").addEventListener("click", () => zoom(1 / KEY_ZOOM));
-    find("home").addEventListener("click", () => view.goHome());
+    find("home").addEventListener("click", () => home());
 
     const full = find("full");
     full.hidden = !document.fullscreenEnabled;
@@ -117,14 +127,14 @@
         const line = curtain.firstElementChild;
         line.setAttribute("x1", x);
         line.setAttribute("x2", x);
-        const point = second.viewerElementToImageCoordinates(new window.OpenSeadragon.Point(x, 0));
-        const size = second.getContentSize();
-        const left = Math.min(Math.max(point.x, 0), size.x);
-        // Without a clip at the very left: the edge of one is rounded, and would let a line of the first picture through.
-        second.setClip(left > 0 ? new window.OpenSeadragon.Rect(left, 0, size.x - left, size.y) : null);
-        second.setOpacity(left < size.x ? 1 : 0);
+        // What of the window is right of the line, as corners in the second picture, which may lie turned.
+        const { clientWidth: right, clientHeight: bottom } = pane;
+        const corners = [[x, 0], [right, 0], [right, bottom], [x, bottom]];
+        const corner = ([left, top]) => second.viewerElementToImageCoordinates(new window.OpenSeadragon.Point(left, top));
+        second.setCroppingPolygons([corners.map(corner)]);
+        second.setOpacity(x < right ? 1 : 0);
       } else {
-        second.setClip(null);
+        second.resetCroppingPolygons();
         second.setOpacity(blinking ? Number(showsSecond) : share);
       }
     };
@@ -132,7 +142,7 @@
       clearInterval(blinking);
       showsSecond = true;
       blinking = on ? setInterval(() => { showsSecond = !showsSecond; compare(); }, BLINK_MS) : 0;
-      find("blink").setAttribute("aria-pressed", String(on));
+      if (!calm.matches) find("blink").setAttribute("aria-pressed", String(on));
       compare();
     };
     if (between) {
@@ -140,7 +150,15 @@
       for (const choice of root.querySelectorAll("[data-do=mode]")) {
         choice.addEventListener("change", () => setBlinking(false));
       }
-      find("blink").addEventListener("click", () => setBlinking(!blinking));
+      const blink = find("blink");
+      if (calm.matches) {
+        // Nothing moves by itself for who asked for that: each press shows the other picture.
+        blink.removeAttribute("aria-pressed");
+        blink.textContent = root.dataset.swap;
+        blink.addEventListener("click", () => { between.value = between.valueAsNumber < 50 ? 100 : 0; compare(); });
+      } else {
+        blink.addEventListener("click", () => setBlinking(!blinking));
+      }
     }
 
     const scale = root.querySelector(".viewer-scale");
@@ -159,7 +177,9 @@
     };
 
     viewer.addHandler("open", () => {
-      const aspect = Number(dataset.height) / Number(dataset.width);
+      const [left, top, width, height] = (dataset.start || "").split(" ").map(Number);
+      if (dataset.start) view.fitBounds(new window.OpenSeadragon.Rect(left, top, width, height), true);
+      else home(true);
       if (dataset.heatmap) {
         const [left, top, right] = dataset.frame.split(" ").map(Number);
         viewer.addTiledImage({
@@ -172,7 +192,7 @@
       if (dataset.second) {
         viewer.addTiledImage({
           tileSource: { type: "image", url: dataset.second },
-          x: 0, y: 0, width: 1,
+          ...placed(dataset.secondPlace),
           success: (event) => { second = event.item; compare(); root.dataset.ready = "second"; },
           error: fail,
         });
