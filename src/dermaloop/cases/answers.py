@@ -123,6 +123,15 @@ def mark_seen(session: Session, actor: Actor, rows: Sequence[PredictionRow]) -> 
     session.flush()
 
 
+def mark_images_seen(session: Session, actor: Actor, image_ids: Sequence[str]) -> None:
+    """Notes that an actor was shown what was said of pictures."""
+    rows = session.scalars(sa.select(PredictionRow).where(PredictionRow.image_id.in_(list(image_ids)))).all()
+    mark_seen(session, actor, rows)
+    for row in rows:
+        about = {"case": row.case_id, "patient": row.patient_id}
+        audit.append(session, actor, "prediction.seen", "prediction", row.id, about)
+
+
 def answer_is_hidden(session: Session, actor: Actor, case: CaseRow) -> bool:
     """Whether the practice hides the model's answer in a case from an actor."""
     if case.signed_at is not None or not read_practice(session).hide_answer_until_impression:

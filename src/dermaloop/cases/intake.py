@@ -107,12 +107,49 @@ def take_in(
     lesion = find(session, LesionRow, lesion_id, "lesion")
     visit = visit_on(session, actor, lesion.patient_id, visited_on)
     case = casework.make_case(session, actor, visit_id=visit.id, lesion_id=lesion.id)
+    return Intake(
+        case,
+        add_to_case(
+            session,
+            actor,
+            case.id,
+            image_type=image_type,
+            delivered=delivered,
+            images=images,
+            bundle_sha256=bundle_sha256,
+            pixel_size_mm=pixel_size_mm,
+        ),
+    )
+
+
+def add_to_case(
+    session: Session,
+    actor: Actor,
+    case_id: str,
+    *,
+    image_type: str,
+    delivered: Sequence[Delivered],
+    images: ImageStore,
+    bundle_sha256: str,
+    pixel_size_mm: float | None = None,
+) -> tuple[Image, ...]:
+    """Adds pictures to a case that is there; the arguments are `take_in`'s.
+
+    Returns:
+        The pictures in the order delivered.
+
+    Raises:
+        RecordNotFoundError: There is no such case.
+        InvalidRecordError: A field cannot be kept.
+        ConflictError: The case is signed off.
+        StoreError: A picture cannot be stored.
+    """
     taken: list[Image] = []
     for one in delivered:
         image = casework.add_image(
             session,
             actor,
-            case.id,
+            case_id,
             images=images,
             stripped=one.stripped,
             image_type=image_type,
@@ -121,7 +158,7 @@ def take_in(
         taken.append(image)
         if one.prediction is not None and not _said_already(session, image.id, bundle_sha256):
             answers.add_prediction(session, actor, image.id, one.prediction, bundle_sha256=bundle_sha256)
-    return Intake(case, tuple(taken))
+    return tuple(taken)
 
 
 def _said_already(session: Session, image_id: str, bundle_sha256: str) -> bool:

@@ -26,10 +26,13 @@ class Practice:
         name: The practice's name, for reports.
         hide_answer_until_impression: Whether a clinician sees the model's answer in an open case only after writing
             down their own impression: the model is then a second reader.
+        show_answer_on_phone: Whether a phone that adds pictures to a case says what the model says of them. It never
+            does where answers are hidden until the impression is in.
     """
 
     name: str = ""
     hide_answer_until_impression: bool = False
+    show_answer_on_phone: bool = False
 
 
 def read_practice(session: Session) -> Practice:

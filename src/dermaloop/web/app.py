@@ -44,6 +44,8 @@ from dermaloop.web import (
     patient_pages,
     patient_record_pages,
     people_pages,
+    phone_code_pages,
+    phone_pages,
     practice_page,
     probes,
     screening_item_pages,
@@ -99,6 +101,8 @@ _ROUTERS = tuple(
         image_routes,
         screening_pages,
         screening_item_pages,
+        phone_code_pages,
+        phone_pages,
         practice_page,
     )
 )

@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from dermaloop.cases.roles import Role
 from dermaloop.core import bundle as bundles
 from dermaloop.core.errors import DermaloopError
-from dermaloop.web import bodymap, case_words, clinical, screening_words, translation
+from dermaloop.web import bodymap, case_words, clinical, phone_check, screening_words, translation
 from dermaloop.web.access import allow, check_upload_token, public
 from dermaloop.web.card import card_html
 from dermaloop.web.desk import Desk, desk_of
@@ -62,6 +62,7 @@ def _templates() -> jinja2.Environment:
     environment.filters["date"] = translation.date
     environment.filters["moment"] = translation.moment
     environment.filters["reason"] = reason_said
+    environment.filters["on_phone"] = phone_check.said
     environment.filters["megabytes"] = megabytes
     environment.filters["code"] = _code
     environment.filters["browser"] = browser_name

@@ -35,7 +35,11 @@ async def practice(request: Request, saved: bool = False) -> HTMLResponse:  # no
 async def change(request: Request) -> Response:
     """Changes them."""
     form, actor = await read_form(request), identity_of(request).actor
-    wanted = Practice(form.get("name"), form.get("hide_answer_until_impression") == "yes")
+    wanted = Practice(
+        form.get("name"),
+        form.get("hide_answer_until_impression") == "yes",
+        form.get("show_answer_on_phone") == "yes",
+    )
     try:
         await desk_of(request).write(lambda session: change_practice(session, actor, wanted))
     except InvalidRecordError as error:

@@ -169,6 +169,7 @@ class Practice(Answer):
 
     name: str
     hide_answer_until_impression: bool
+    show_answer_on_phone: bool = False
 
 
 class TokenAnswer(Answer):

@@ -114,3 +114,6 @@ class PracticeSettings(Entry):
     hide_answer_until_impression: Annotated[bool, Field(strict=True)] = Field(
         description="Whether a clinician sees the model's answer in an open case only after their own impression."
     )
+    show_answer_on_phone: Annotated[bool, Field(strict=True)] = Field(
+        default=False, description="Whether a phone that adds pictures to a case says what the model says of them."
+    )
