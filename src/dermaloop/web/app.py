@@ -39,6 +39,7 @@ from dermaloop.web import (
     confirmation_pages,
     follow_up_page,
     image_routes,
+    insights_pages,
     lesion_pages,
     pages,
     patient_pages,
@@ -103,6 +104,7 @@ _ROUTERS = tuple(
         screening_item_pages,
         phone_code_pages,
         phone_pages,
+        insights_pages,
         practice_page,
     )
 )

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from babel import Locale, negotiate_locale
-from babel.dates import format_date
+from babel.dates import format_date, format_skeleton, format_timedelta
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
@@ -168,6 +168,18 @@ def moment(value: dt.datetime) -> str:
     """
     local = value.astimezone()
     return f"{date(local)} {local:%H:%M}"
+
+
+def month(value: dt.date) -> str:
+    """The month of a date as the reader writes it, e.g. 'Mar 2026' or 'März 2026'."""
+    return format_skeleton("yMMM", dt.datetime(value.year, value.month, 1), locale=current().locale)  # noqa: DTZ001
+
+
+def span(seconds: float) -> str:
+    """A length of time in one unit, e.g. '3 hours' or '3 Stunden'."""
+    if seconds < 1:
+        return gettext("under a second")
+    return format_timedelta(dt.timedelta(seconds=seconds), threshold=2, locale=current().locale)
 
 
 def choose(cookie: str | None, accept_language: str | None) -> str:
