@@ -1,21 +1,26 @@
 # `make help` lists what there is. Nothing to install by hand beyond Python 3.11 or newer and make.
 
-# .venv holds the base install, without PyTorch, so that the application starts from what a user installs;
-# .venv-dev holds everything, for tests and training. Two environments, so that neither hides the other's lacks.
+# .venv holds the base install, without PyTorch, as what a user installs is tested; .venv-app that and the extra
+# `follow-up`, which the application is better with; .venv-dev everything, for tests and training. An environment each, so
+# that none hides another's lacks.
 BASE := .venv
+APP := .venv-app
 DEV := .venv-dev
 DEV_BIN := $(DEV)/bin
 ARGS ?=
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run base dev test check pytest format docs translations bench clean distclean
+.PHONY: help run app base dev test check pytest format docs translations bench clean distclean
 
 help:  ## Show this list.
 	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
 
-run: base  ## Set up, then serve the web page on this machine only (ARGS="--port 8001" for options).
-	$(BASE)/bin/dermaloop serve $(ARGS)
+run: app  ## Set up, then serve the web page on this machine only (ARGS="--port 8001" for options).
+	$(APP)/bin/dermaloop serve $(ARGS)
+
+app:  ## Set up the environment of the application (.venv-app: the base install with [follow-up]).
+	@tools/environment.sh $(APP) follow-up
 
 base:  ## Set up the base environment (.venv, without PyTorch).
 	@tools/environment.sh $(BASE)
@@ -57,4 +62,4 @@ clean:  ## Remove caches and build products, keep the environments.
 	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## Remove the environments too.
-	rm -rf $(BASE) $(DEV)
+	rm -rf $(BASE) $(APP) $(DEV)

@@ -65,6 +65,7 @@ fi
 
 case $extra in
 "") printf '%s\n' "Installing dermaloop into $folder (once; about half a minute on a plain connection) ..." >&2 ;;
+follow-up) printf '%s\n' "Installing dermaloop[$extra] into $folder (once; about a minute on a plain connection) ..." >&2 ;;
 *) printf '%s\n' "Installing dermaloop[$extra] into $folder (once; several gigabytes and some minutes, for PyTorch) ..." >&2 ;;
 esac
 rm -f "$folder/.stamp"

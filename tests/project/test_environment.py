@@ -149,6 +149,21 @@ def make(*arguments: str) -> str:
     return outcome.stdout
 
 
+def test_make_run_brings_what_follow_up_needs_beside_the_base_install_not_into_it():
+    done = make("--dry-run", "run", "ARGS=--port 8001")
+    assert "tools/environment.sh .venv-app follow-up" in done
+    assert ".venv-app/bin/dermaloop serve --port 8001" in done
+    assert "tools/environment.sh .venv\n" in make("--dry-run", "base").replace(" \n", "\n")
+
+
+def test_only_what_holds_pytorch_is_announced_as_large(checkout):
+    program(checkout / ".venv/bin/python", STAND_IN)
+    small = call(checkout, "follow-up")
+    assert installed(checkout)[0].endswith("--editable .[follow-up]")
+    assert "PyTorch" not in small.stderr
+    assert "PyTorch" in call(checkout, "dev").stderr
+
+
 def test_make_lists_every_target_with_its_line():
     listed = {line.split()[1] for line in make("help").splitlines() if line.strip()}
     phony = next(line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith(".PHONY:"))
