@@ -185,6 +185,22 @@ def problems() -> str:
     return table(("Code", "Status", "In plain words"), rows)
 
 
+def metrics() -> str:
+    """One row per figure that the server gives of itself, without the library's about the process."""
+    from types import SimpleNamespace  # noqa: PLC0415
+
+    from dermaloop.web.metrics import STORE_FIGURES, Metrics, StoreSizes  # noqa: PLC0415
+
+    made: Any = Metrics(SimpleNamespace(identity="", sha256=""))  # type: ignore[arg-type]
+    made.watch({}, lambda: StoreSizes(dict.fromkeys(STORE_FIGURES, 0.0)))
+    rows = [
+        (f"`{one.name}{'_total' if one.type == 'counter' else ''}`", one.type, one.documentation)
+        for one in made.registry.collect()
+        if one.name.startswith("dermaloop_")
+    ]
+    return table(("Figure", "Kind", "Meaning"), sorted(rows))
+
+
 def roles() -> str:
     """One row per role of an account."""
     from dermaloop.cases.roles import MAY  # noqa: PLC0415
@@ -272,6 +288,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "training-keys": training_keys,
     "refusals": refusals,
     "problems": problems,
+    "metrics": metrics,
     "roles": roles,
     "scopes": scopes,
     "results": results,

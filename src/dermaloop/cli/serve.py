@@ -52,7 +52,7 @@ def serve(
     """Serve the web page and the API, until Ctrl-C.
 
     Without options, to this computer only; the first time, a link is printed that signs you in once. Further settings
-    are read from the environment: DERMALOOP_MAX_FILE_BYTES and others, see docs/web.md.
+    are read from the environment: DERMALOOP_MAX_FILE_BYTES and others, see docs/operations.md.
     """
     from dermaloop.cases import account_passwords
     from dermaloop.cases.store import open_store
