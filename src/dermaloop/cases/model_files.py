@@ -13,6 +13,7 @@ import hashlib
 import json
 import secrets
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,8 +110,27 @@ def read_json(folder: Path, sha256: str, part: str) -> Any:
         return json.loads(content)
     except FileNotFoundError as error:
         raise _missing(path, "the registered bundle") from error
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile, EOFError, RuntimeError, zlib.error) as error:
         raise _changed(path, "the registered bundle") from error
+
+
+def read_spec(folder: Path, sha256: str) -> dict[str, Any]:
+    """What a stored bundle's `bundle.json` says, without reading the rest; for showing, not for deciding.
+
+    Raises:
+        BundleError: The bundle is missing or unreadable.
+    """
+    path = bundle_file(folder, sha256)
+    try:
+        with zipfile.ZipFile(path) as packed:
+            spec = json.loads(packed.read(bundles.SPEC))
+    except FileNotFoundError as error:
+        raise _missing(path, "the registered bundle") from error
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError, RuntimeError, zlib.error) as error:
+        raise _changed(path, "the registered bundle") from error
+    if not isinstance(spec, dict):
+        raise _changed(path, "the registered bundle")
+    return spec
 
 
 def put_evidence(folder: Path, source: Path) -> str:

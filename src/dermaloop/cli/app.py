@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bundle": ("dermaloop.cli.bundle", "Show, verify or convert a bundle."),
     "serve": ("dermaloop.cli.serve", "Serve the web page and the API."),
     "watch": ("dermaloop.cli.watch", "Look for drift in what the service sees and answers."),
+    "registry": ("dermaloop.cli.registry", "Show, compare, promote, roll back and export models."),
     "store": ("dermaloop.cli.store", "Check, back up and restore the records."),
     "audit": ("dermaloop.cli.audit", "Verify and export the audit log."),
     "feedback": ("dermaloop.cli.feedback", "Turn confirmed cases into training data; find mistakes in them."),

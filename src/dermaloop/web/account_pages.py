@@ -68,7 +68,7 @@ async def change_password(request: Request) -> Response:
     """Sets the password; every other browser of the account is signed out, and this one gets a new secret."""
     desk, form, who = desk_of(request), await read_form(request), identity_of(request)
     try:
-        await _require_present_password(request, form, who)
+        await require_present_password(request, form, who)
         hashed = await new_password(desk, form, form.get("name") or who.account.name)
 
         def change(transaction: Transaction) -> str:
@@ -85,7 +85,7 @@ async def change_password(request: Request) -> Response:
     return response
 
 
-async def _require_present_password(request: Request, form: Form, who: Identity) -> None:
+async def require_present_password(request: Request, form: Form, who: Identity) -> None:
     """A browser left open must not be enough to take an account over; guesses are counted as at the sign-in form."""
     desk = desk_of(request)
     key, address = accounts.name_key(who.account.name), address_of(request)

@@ -41,6 +41,7 @@ from dermaloop.web import (
     image_routes,
     insights_pages,
     lesion_pages,
+    model_pages,
     pages,
     patient_pages,
     patient_record_pages,
@@ -106,6 +107,7 @@ _ROUTERS = tuple(
         phone_pages,
         insights_pages,
         practice_page,
+        model_pages,
     )
 )
 _MACHINE_PATHS = ("/api/v1/", "/api/openapi.json", "/healthz", "/readyz", "/metrics")

@@ -1,0 +1,142 @@
+"""Models in words: what a version is, what its gates say, by what an alias came where it is.
+
+Owns those words. Refuses to know HTML.
+"""
+
+from __future__ import annotations
+
+from dermaloop.cases.comparison import Share
+from dermaloop.cases.model_records import GateResult, Verdict
+from dermaloop.cases.model_tables import Act, Alias, Origin
+from dermaloop.core.prediction import Decision, Status
+from dermaloop.web.translation import gettext as _
+from dermaloop.web.translation import gettext_noop as N_  # noqa: N812 - the name that extraction looks for
+from dermaloop.web.translation import number
+from dermaloop.web.wording import percent
+
+ALIASES: dict[Alias, str] = {
+    Alias.CHAMPION: N_("champion"),
+    Alias.CHALLENGER: N_("challenger"),
+    Alias.SHADOW: N_("shadow"),
+    Alias.RETIRED: N_("retired"),
+}
+"""What a version is."""
+ACTS: dict[Act, str] = {
+    Act.FIRST: N_("was the first"),
+    Act.PROPOSED: N_("was proposed"),
+    Act.PROMOTED: N_("was promoted"),
+    Act.ROLLED_BACK: N_("by a rollback"),
+    Act.REPLACED: N_("was replaced"),
+    Act.DECLINED: N_("was declined"),
+    Act.STARTED: N_("was started"),
+    Act.STOPPED: N_("was ended"),
+}
+"""By what an alias came to point where it does."""
+ORIGINS: dict[Origin, str] = {
+    Origin.SHIPPED: N_("came with the program"),
+    Origin.ADDED: N_("added by hand"),
+    Origin.NAMED: N_("named when a server was started"),
+    Origin.PROPOSED: N_("proposed by a turn of refining"),
+}
+"""Where a version came from."""
+VERDICTS: dict[Verdict, str] = {
+    Verdict.PASSED: N_("All gates passed"),
+    Verdict.FAILED: N_("A gate was not passed: this model cannot be promoted"),
+    Verdict.UNJUDGED: N_("A gate could not be judged: this model cannot be promoted"),
+    Verdict.NONE: N_("No plan and no gate stands behind this model"),
+}
+"""What the gates say together."""
+MISSED: dict[str, str] = {
+    "queue_full": N_("too many were waiting"),
+    "server_busy": N_("the server was busy with people's requests"),
+    "failed": N_("the model failed on them"),
+    "stopped": N_("the shadow or the server was ended before"),
+}
+"""Why a shadow was not asked about pictures."""
+
+
+def alias_name(alias: Alias) -> str:
+    """What a version is."""
+    return _(ALIASES[alias])
+
+
+def act_name(act: Act) -> str:
+    """By what an alias came where it is."""
+    return _(ACTS[act])
+
+
+def origin_name(origin: Origin) -> str:
+    """Where a version came from."""
+    return _(ORIGINS[origin])
+
+
+def verdict_name(verdict: Verdict) -> str:
+    """What the gates say together."""
+    return _(VERDICTS[verdict])
+
+
+def missed_name(reason: str) -> str:
+    """Why pictures were left out."""
+    return _(MISSED.get(reason, reason))
+
+
+def gate_state(gate: GateResult) -> str:
+    """A gate's result in one word or two."""
+    if gate.passed is None:
+        return _("not judged")
+    return _("passed") if gate.passed else _("not passed")
+
+
+def gate_name(gate: GateResult) -> str:
+    """A gate's name as words."""
+    return gate.name.replace("_", " ").replace("-", " ")
+
+
+def decision_said(status: Status, decision: Decision) -> str:
+    """What a model said of a picture, in a word or two."""
+    if status is Status.UNREADABLE:
+        return _("not readable")
+    if decision is Decision.REFER:
+        return _("refer")
+    return _("no referral") if decision is Decision.NO_REFERRAL else _("declined")
+
+
+def interval_said(low: float | None, high: float | None, digits: int = 3) -> str:
+    """An interval in words; empty where there is none."""
+    if low is None or high is None:
+        return ""
+    return _("%(low)s to %(high)s") % {"low": number(low, digits), "high": number(high, digits)}
+
+
+def verdict_short(verdict: Verdict) -> str:
+    """What the gates say together, in a word or two."""
+    return {
+        Verdict.PASSED: _("passed"),
+        Verdict.FAILED: _("not passed"),
+        Verdict.UNJUDGED: _("not judged"),
+        Verdict.NONE: _("none"),
+    }[verdict]
+
+
+def share_said(share: Share) -> str:
+    """A share with its interval: `12 of 15, 80 % (54 to 93)`; a dash where there is nothing to count."""
+    if share.value is None or share.interval is None:
+        return "\N{EN DASH}"
+    low, high = share.interval
+    return _("%(count)s of %(n)s, %(share)s (95%% interval %(low)s to %(high)s)") % {
+        "count": number(share.count),
+        "n": number(share.n),
+        "share": percent(share.value, 0),
+        "low": percent(low, 0),
+        "high": percent(high, 0),
+    }
+
+
+def signed(value: float) -> str:
+    """A difference with its sign."""
+    return ("+" if value > 0 else "\N{MINUS SIGN}" if value < 0 else "\N{PLUS-MINUS SIGN}") + number(abs(value), 3)
+
+
+def change_name(word: str) -> str:
+    """Whether a figure is better or worse."""
+    return {"better": _("better"), "worse": _("worse"), "same": _("the same")}.get(word, "")
