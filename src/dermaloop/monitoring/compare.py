@@ -160,7 +160,7 @@ def _value(cases: _Cases, start: int, stop: int) -> tuple[float | None, float | 
     if cases.measure.kind is Kind.WORDS:
         usual = np.bincount(reference[:, 0].astype(np.int64)).argmax()
         return float((part[:, 0] != usual).mean()), None, None
-    if part.shape[1] > 1:
+    if part.shape[1] > 1 and not cases.measure.first:
         return standardised_shift(reference, part), None, None
     if cases.measure.share:
         return float(part.mean()), None, None

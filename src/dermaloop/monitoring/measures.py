@@ -39,12 +39,14 @@ class Measure:
         group: What it is about.
         kind: How it is compared.
         share: Whether each value is 0 or 1, so that its mean is a share.
+        first: Whether the first of several numbers is shown, instead of how far all have moved.
     """
 
     name: str
     group: Group
     kind: Kind
     share: bool = False
+    first: bool = False
 
 
 _MEASURES = (
@@ -52,7 +54,7 @@ _MEASURES = (
     Measure("texture", Group.PICTURES, Kind.NUMBERS),
     Measure("colour", Group.PICTURES, Kind.NUMBERS),
     Measure("blur", Group.PICTURES, Kind.NUMBERS),
-    Measure("brightness", Group.PICTURES, Kind.NUMBERS),
+    Measure("brightness", Group.PICTURES, Kind.NUMBERS, first=True),
     Measure("distance", Group.PICTURES, Kind.NUMBERS),
     Measure("device", Group.PICTURES, Kind.WORDS),
     Measure("image_type", Group.PICTURES, Kind.WORDS),

@@ -54,6 +54,8 @@ from dermaloop.web import (
     screening_pages,
     sign_in_pages,
     validation,
+    watch_metrics,
+    watch_page,
     worklist_page,
 )
 from dermaloop.web.access import require_stated
@@ -74,6 +76,7 @@ from dermaloop.web.settings import Settings
 from dermaloop.web.shadowing import Shadow
 from dermaloop.web.translation import TranslationMiddleware
 from dermaloop.web.watch import Watch
+from dermaloop.web.watch_run import WatchRuns
 from dermaloop.web.wording import DISCLAIMER
 
 MOUNTS = {"/static": "styles and scripts, which hold nothing of the clinic"}
@@ -107,6 +110,7 @@ _ROUTERS = tuple(
         phone_pages,
         insights_pages,
         practice_page,
+        watch_page,
         model_pages,
     )
 )
@@ -143,6 +147,8 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
     counting = ObservedClassifier(classifier, metrics)
     changes = Changes(store.database)
     desk = Desk(settings, counting, capacity, store, cookies, hashing, drawing, metrics, watch, Known(changes))
+    desk.watch_runs = WatchRuns(settings, store.database)
+    watch_metrics.register(metrics.registry, store.database)
     desk.shadow = Shadow(store, lambda: capacity.taken > 0, operating_point=settings.operating_point)
 
     def adopt(loaded: Classifier) -> None:
@@ -158,9 +164,11 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
         await hashing.run(passwords.warm_up)
         following = asyncio.create_task(desk.follower.follow()) if served is not None else None
         desk.screening.start()
+        watching = asyncio.create_task(desk.watch_runs.keep_watching())
         desk.ready = True
         yield
         desk.ready = False
+        watching.cancel()
         await desk.screening.stop()
         if following is not None:
             following.cancel()

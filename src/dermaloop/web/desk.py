@@ -29,6 +29,7 @@ from dermaloop.web.shadowing import Shadow
 from dermaloop.web.upload import Upload, receive
 from dermaloop.web.views import View, assess
 from dermaloop.web.watch import Watch
+from dermaloop.web.watch_run import WatchRuns
 
 T = TypeVar("T")
 
@@ -54,6 +55,8 @@ class Desk:
     follower: Follower = field(init=False)
     """Keeps `classifier` in step with the registry."""
     shadow: Shadow = field(init=False)
+    watch_runs: WatchRuns = field(init=False)
+    """Looks for drift, once a day and when asked."""
     screening: Screening = field(init=False)
     """Works screening jobs off."""
     ready: bool = field(default=False)
