@@ -10,7 +10,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from dermaloop.cases.roles import Role, Scope
 from dermaloop.web import schema
@@ -58,6 +58,7 @@ _SCHEMES = {
     tags=["classify"],
     dependencies=[allow(Role.VIEWER, scope=Scope.CLASSIFY, upload=True)],
     openapi_extra=_FORM,
+    response_model=schema.ClassifyAnswer,
     response_description="One result per file, in the order sent.",
     responses=problems(
         "malformed_upload",
@@ -84,7 +85,7 @@ async def classify(
         schema.HeatmapFormat,
         Query(description="How to send the heatmap: not at all, as an array of numbers, or as a transparent PNG."),
     ] = schema.HeatmapFormat.NONE,
-) -> schema.ClassifyAnswer:
+) -> Response:
     """Returns one result per file, in the order sent. Nothing is stored.
 
     A file that cannot be read, and a picture that the model declines to assess, is a result with a named reason and
@@ -97,9 +98,9 @@ async def classify(
     def one(upload: Upload) -> schema.ResultModel:
         return schema.result(predict(classifier, upload, desk.settings), heatmap)
 
-    return schema.ClassifyAnswer(
-        results=await desk.answer_uploads(request, one, check=partial(check_upload_token, request))
-    )
+    results = await desk.answer_uploads(request, one, check=partial(check_upload_token, request))
+    # Written here: the framework would check once more what has just been checked.
+    return Response(schema.ClassifyAnswer(results=results).model_dump_json(), media_type="application/json")
 
 
 @router.get(

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import re
 import sys
 import traceback
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ REQUESTS = logging.getLogger("dermaloop.requests")
 FIELDS = ("request_id", "method", "route", "status", "duration_ms", "actor_kind", "actor", "problem")
 """What a request's line holds beside its moment, level, logger and message; `null` where there is none."""
 
+_WARNING = re.compile(r".*?:\d+: \w+")
 _OURS = ("dermaloop", "uvicorn")
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
@@ -61,8 +63,11 @@ def _discreet(record: logging.LogRecord) -> bool:
     """Adds the request's id; leaves of a library's message only what is fixed in it."""
     record.request_id = request_id.get()
     if record.name.partition(".")[0] not in _OURS:
-        # asyncio puts the exceptions of forgotten tasks into the lines after its first.
-        record.msg, record.args = str(record.msg).partition("\n")[0], ()
+        # asyncio puts the exceptions of forgotten tasks into the lines after its first; a warning's own text follows
+        # the place and kind of it.
+        first = str(record.msg).partition("\n")[0]
+        warned = _WARNING.match(first) if record.name == "py.warnings" else None
+        record.msg, record.args = warned[0] if warned else first, ()
     record.exc_text = None  # another handler may have kept the whole text here
     return True
 

@@ -6,6 +6,7 @@ addresses: what it has not read, it cannot tell.
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Iterable
@@ -80,6 +81,8 @@ def route_of(scope: Scope, mounts: Iterable[str] = ()) -> str:
 
 
 def _log(state: dict[str, Any], method: str, route: str, status: int, seconds: float) -> None:
+    if not logs.REQUESTS.isEnabledFor(logging.INFO):
+        return
     actor = getattr(state.get("identity"), "actor", None)
     logs.REQUESTS.info(
         "%s %s %d",
