@@ -1,4 +1,4 @@
-"""What both classification benchmarks share: the same network twice, and pictures with the grain of photographs.
+"""What both classification benchmarks share: the same network twice, and how two times are compared.
 
 The network is the reference recipe's, timm's `mobilenetv2_100` with lesion attention at 224 px, its weights drawn at
 random (speed does not depend on them). It is used as it is in PyTorch, and exported to a bundle as training does.
@@ -6,7 +6,6 @@ random (speed does not depend on them). It is used as it is in PyTorch, and expo
 
 from __future__ import annotations
 
-import io
 import platform
 import statistics
 from collections.abc import Sequence
@@ -16,12 +15,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from PIL import Image
 from torch import nn
 
 from dermaloop.core import bundle as bundles
 from dermaloop.core.bundle import Bundle, Calibration, Gate, OperatingPoint, Spec
-from dermaloop.core.synthetic import draw_lesion
 from dermaloop.core.taxonomy import Diagnosis
 from dermaloop.inference import gate, similar
 from dermaloop.inference.session import Session, usable_cores
@@ -120,18 +117,6 @@ def bundle_of(model: nn.Module, folder: Path) -> Bundle:
 
 def _column(values: tuple[float, ...]) -> torch.Tensor:
     return torch.tensor(values).view(1, 3, 1, 1)
-
-
-def jpeg(seed: int, width_px: int, height_px: int) -> bytes:
-    """A drawn lesion as a photograph of the size, with sensor noise so that its JPEG is as large as a real one's."""
-    drawn = draw_lesion(seed, size_px=600, malignant=bool(seed % 2)).resize(
-        (width_px, height_px), Image.Resampling.BICUBIC
-    )
-    grain = np.random.default_rng(seed).normal(0, 4, (height_px, width_px, 1)).astype(np.float32)
-    noisy = np.clip(np.asarray(drawn, dtype=np.float32) + grain, 0, 255).astype(np.uint8)
-    stream = io.BytesIO()
-    Image.fromarray(noisy).save(stream, "JPEG", quality=90)
-    return stream.getvalue()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from classify_common import MEAN, SIZE_PX, STD, bundle_of, jpeg, machine, network, ratio
+from classify_common import MEAN, SIZE_PX, STD, bundle_of, machine, network, ratio
+from pictures import jpeg
 from PIL import Image
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
