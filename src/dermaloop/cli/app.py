@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "store": ("dermaloop.cli.store", "Check, back up and restore the records."),
     "audit": ("dermaloop.cli.audit", "Verify and export the audit log."),
     "feedback": ("dermaloop.cli.feedback", "Turn confirmed cases into training data; find mistakes in them."),
+    "refine": ("dermaloop.cli.refine", "Train a challenger on confirmed cases and judge it by a plan."),
     "account": ("dermaloop.cli.account", "Create, list, change and unlock accounts; print a link to sign in."),
 }
 """Command, the module that holds its typer app as `app`, and its line in the help."""

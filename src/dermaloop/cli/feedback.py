@@ -72,7 +72,9 @@ def export(  # noqa: PLR0917 - typer reads the options off the signature
         against = _against(known, frozen, cache or out.absolute().parent / "known-pictures")
         found = commands.export(held, actor, out, plan=chosen, bundle=eyes, against=against, workers=threads or 1)
         if check:
-            _, new = commands.check(held, actor, found, plan=chosen, bundle=eyes, threads=threads)
+            _, new = commands.check(
+                held, actor, found.manifest, found.kept, found.pairs, plan=chosen, bundle=eyes, threads=threads
+            )
             typer.echo(f"{new} new flags for a lead: dermaloop feedback review", err=True)
             if new:
                 found = commands.export(held, actor, out, plan=chosen, bundle=eyes, against=against)

@@ -73,7 +73,7 @@ def _stress_split(
     def run(apply: stress.Apply, start: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         probability, assessed = np.full(len(manifest), np.nan), np.zeros(len(manifest), dtype=bool)
         for row, prediction in enumerate(
-            classifier.classify_many(_perturbed(manifest, classifier.bundle.spec.size_px, apply))
+            classifier.classify_many(perturbed(manifest, classifier.bundle.spec.size_px, apply))
         ):
             if prediction.malignant_probability is not None:
                 probability[row] = prediction.malignant_probability
@@ -93,7 +93,7 @@ def _stress_split(
     return {"n": len(manifest), "threshold": rows.threshold, "perturbations": entries, **whole}
 
 
-def _perturbed(manifest: Manifest, size_px: int, apply: stress.Apply) -> Iterator[Item]:
+def perturbed(manifest: Manifest, size_px: int, apply: stress.Apply) -> Iterator[Item]:
     """The pictures, perturbed, as BMP; squashed ones are first stretched back, so that turning turns the lesion."""
     aspects = manifest.column("pixel_aspect")
     for row, path in enumerate(manifest.image_paths()):

@@ -52,7 +52,14 @@ class _Predicted:
 
 
 def package(
-    trained: Trained, manifest: Manifest, out: Path, *, name: str | None = None, version: str = "1", licence: str
+    trained: Trained,
+    manifest: Manifest,
+    out: Path,
+    *,
+    name: str | None = None,
+    version: str = "1",
+    licence: str,
+    created: str | None = None,
 ) -> bundle.Bundle:
     """Makes the bundle of a finished training.
 
@@ -63,6 +70,7 @@ def package(
         name: The bundle's name; None for the recipe's.
         version: The bundle's version.
         licence: Terms of the model, which follow its data.
+        created: ISO 8601, UTC; None for now. The same training at the same moment gives the same bytes.
 
     Returns:
         The bundle as written, without an evaluation.
@@ -96,7 +104,7 @@ def package(
     spec = bundle.Spec(
         name=name or recipe.name,
         version=version,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=created or datetime.now(UTC).isoformat(timespec="seconds"),
         classes=CLASSES,
         network=recipe.network.name,
         size_px=size_px,

@@ -157,14 +157,16 @@ def find_label_errors(
     folds: int,
     least_gap: float,
     seed: int = 0,
+    rejected: Bools | None = None,
 ) -> LabelCheck:
     """Labels that do not fit their pictures, in two rounds: in the second, what the first doubted teaches nothing.
 
-    Arguments as for `out_of_sample` and `check_labels`. The second round is what cleanlab calls pruning and learning
+    Arguments as for `out_of_sample` and `check_labels`; rows `rejected` by a lead, bool (N,), teach nothing in either.
+    The second round is what cleanlab calls pruning and learning
     anew: wrong labels make the first one's probabilities timid, and a fifth of wrong ones would hide a quarter of
     themselves.
     """
-    silent: Bools | None = None
+    silent = np.zeros(len(labels), dtype=bool) if rejected is None else rejected
     checked = LabelCheck(np.zeros((0, classes)), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool))
     for _ in range(2):
         probability, of_reference = out_of_sample(
@@ -174,7 +176,7 @@ def find_label_errors(
         checked = check_labels(
             probability, labels, of_reference, reference_labels, least_gap=least_gap, doubted_before=silent
         )
-        silent = checked.likelier >= 0
+        silent = silent | (checked.likelier >= 0)
     return checked
 
 

@@ -5,9 +5,10 @@ Owns how store, bundle, plan and manifests come together. Refuses to print. The 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -92,10 +93,29 @@ def export(
 
 
 def check(
-    store: Store, actor: Actor, gathered: Gathered, *, plan: Plan, bundle: Bundle, threads: int | None = None
+    store: Store,
+    actor: Actor,
+    manifest: Manifest,
+    rows: Sequence[Mapping[str, Any]],
+    pairs: Sequence[Sequence[int]],
+    *,
+    plan: Plan,
+    bundle: Bundle,
+    threads: int | None = None,
 ) -> tuple[Found, int]:
-    """Looks for mistakes among what was gathered and flags them; gives what was found, and how many flags are new."""
-    found = find_suspects(bundle, gathered.manifest, gathered.kept, gathered.pairs, plan.checks, threads=threads)
+    """Looks for mistakes among gathered rows and flags them; gives what was found, and how many flags are new.
+
+    Args:
+        store: Where the flags are kept.
+        actor: Who.
+        manifest: The gathered rows (N).
+        rows: What each rests on (N), as in `gather.ROWS`.
+        pairs: Rows that show the same picture.
+        plan: With the rules.
+        bundle: Whose eyes.
+        threads: Cores.
+    """
+    found = find_suspects(bundle, manifest, rows, pairs, plan.checks, threads=threads)
     with store.database.begin() as session:
         new = flags.raise_flags(session, actor, found.suspicions)
     return found, new

@@ -11,7 +11,7 @@ trade-off: small clinics get splits that differ from the shares.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import numpy as np
 
 from dermaloop.cases.actor import Actor
 from dermaloop.cases.feedback import FeedbackCase, FeedbackImage, read_feedback
+from dermaloop.cases.flags import Flag
 from dermaloop.cases.images import DamagedImageError, ImageStore, MissingImageError
 from dermaloop.cases.records import ConfirmationEntry
 from dermaloop.cases.store import Store
@@ -76,14 +77,14 @@ class Gathered:
     Attributes:
         rows: Every picture of every case, with what became of it.
         manifest: Those that may train, and those held back with the split `excluded`; pictures lie below its folder.
-        kept: Rows of `rows` by row of `manifest`.
+        kept: What each row of `manifest` rests on, as `rows.json` holds it.
         pairs: Pairs of manifest rows that show the same picture.
         summary: Counts, as `feedback.json` holds them.
     """
 
     rows: tuple[Row, ...]
     manifest: Manifest
-    kept: tuple[Row, ...]
+    kept: tuple[dict[str, Any], ...]
     pairs: tuple[tuple[int, int], ...]
     summary: dict[str, Any]
 
@@ -131,14 +132,15 @@ def gather(
             final = Manifest(manifest.table, out.absolute())
             summary = {**(stem or {}), **feedback_report.summarise(cases, rows, final)}
             manifest.write(folder / MANIFEST)
-            feedback_report.write_json(folder / ROWS, [_plain(row) for row in kept])
+            plain = tuple(_plain(row) for row in kept)
+            feedback_report.write_json(folder / ROWS, {"rows": plain, "pairs": pairs})
             (folder / PAGE).write_text(feedback_report.page(summary), encoding="utf-8")
             feedback_report.write_json(folder / TABLE, summary)
     except OSError as error:
         raise OutputError(
             f"the export cannot be written ({error.strerror or error})", where=str(out), way_out="Choose another place."
         ) from error
-    return Gathered(tuple(rows), final, tuple(kept), pairs, summary)
+    return Gathered(tuple(rows), final, plain, pairs, summary)
 
 
 def _collect(
@@ -215,7 +217,14 @@ def _among_others(
 
 def held_back(row: Row) -> str:
     """Whether flags on the finding keep a picture from training: `rejected`, `held_back`, or empty."""
-    own = [flag for flag in row.case.flags if row.finding is not None and flag.confirmation_id == row.finding.id]
+    return reason_of(
+        flag for flag in row.case.flags if row.finding is not None and flag.confirmation_id == row.finding.id
+    )
+
+
+def reason_of(flags: Iterable[Flag]) -> str:
+    """What the flags of one finding come to: `rejected`, `held_back`, or empty."""
+    own = list(flags)
     if any(flag.rejected for flag in own):
         return "rejected"
     return "held_back" if any(flag.waits for flag in own) else ""

@@ -7,7 +7,7 @@ lead reads. Refuses to hold back and to decide: flags do (`cases.flags`), and le
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,12 @@ from dermaloop.inference.classifier import Item, raw_many
 from dermaloop.inference.session import Session
 from dermaloop.inference.similar import References
 from dermaloop.refine.checks import OutOfLine, check_contributors, find_label_errors, same_pictures
-from dermaloop.refine.gather import Row
 from dermaloop.refine.plan import Checks
 
 CLASSES = tuple(Diagnosis)
 _TINY = 1e-12
+Judged = Mapping[str, Any]
+"""A row of `gather.ROWS`: what a picture's label rests on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +93,8 @@ class Found:
 def find_suspects(
     bundle: Bundle,
     manifest: Manifest,
-    kept: Sequence[Row],
-    pairs: Sequence[tuple[int, int]],
+    rows: Sequence[Judged],
+    pairs: Sequence[Sequence[int]],
     rules: Checks,
     *,
     seed: int = 0,
@@ -104,7 +105,7 @@ def find_suspects(
     Args:
         bundle: The champion.
         manifest: The gathered rows (N), held-back ones among them.
-        kept: What each row is (N).
+        rows: What each row rests on (N).
         pairs: Rows that show the same picture.
         rules: Of the plan.
         seed: Of the cross-validation.
@@ -122,28 +123,27 @@ def find_suspects(
         folds=rules.folds,
         least_gap=rules.least_gap,
         seed=seed,
+        rejected=np.array([row["reason"] == "rejected" for row in rows], dtype=bool),
     )
     rows_of: dict[str, list[int]] = defaultdict(list)
-    for row, judged in enumerate(kept):
-        assert judged.finding is not None
-        rows_of[judged.finding.id].append(row)
+    for number, row in enumerate(rows):
+        rows_of[row["confirmation_id"]].append(number)
     found = [
-        _label_suspicion(kept[row], checked.probability[row], int(labels[row]), int(checked.likelier[row]))
-        for row in np.flatnonzero(checked.suspect).tolist()
+        _label_suspicion(rows[number], checked.probability[number], int(labels[number]), int(checked.likelier[number]))
+        for number in np.flatnonzero(checked.suspect).tolist()
     ]
     # A confirmation counts once, however many pictures it has: the doubted ones among them are no independent doubts.
     ids = list(rows_of)
-    doubted = [any(checked.likelier[row] >= 0 for row in rows_of[each]) for each in ids]
-    contributors = [kept[rows_of[each][0]].contributor for each in ids]
+    doubted = [any(checked.likelier[number] >= 0 for number in rows_of[each]) for each in ids]
+    contributors = [rows[rows_of[each][0]]["contributor"] for each in ids]
     out = check_contributors(contributors, doubted, alpha=rules.contributor_alpha, least=rules.contributor_least)
     for one in out:
         theirs = [each for each, who in zip(ids, contributors, strict=True) if who == one.contributor]
         found += [_contributor_suspicion(each, one) for each in theirs]
-    shared = same_pictures(pairs, [judged.case.lesion_id for judged in kept])
-    for row, others in shared.items():
-        found.append(_same_suspicion(kept, row, others))
+    shared = same_pictures([(first, second) for first, second in pairs], [row["lesion_id"] for row in rows])
+    found += [_same_suspicion(rows, labels, number, others) for number, others in shared.items()]
     report = {
-        "rows": len(kept),
+        "rows": len(rows),
         "confirmations": len(ids),
         "doubted_confirmations": sum(doubted),
         "suspect_pictures": int(checked.suspect.sum()),
@@ -164,12 +164,11 @@ def _name(code: int) -> str:
     return ENTRIES[CLASSES[code]].name
 
 
-def _label_suspicion(row: Row, probability: NDArray[np.float64], given: int, likelier: int) -> Suspicion:
-    assert row.finding is not None
+def _label_suspicion(row: Judged, probability: NDArray[np.float64], given: int, likelier: int) -> Suspicion:
     return Suspicion(
-        row.finding.id,
+        row["confirmation_id"],
         FlagKind.LABEL,
-        row.image.id,
+        row["image_id"],
         f"Confirmed as {_name(given)}, but the picture looks like {_name(likelier)}"
         f" ({probability[likelier]:.0%} against {probability[given]:.0%}, judged by other patients' pictures).",
         {
@@ -192,18 +191,15 @@ def _contributor_suspicion(confirmation_id: str, one: OutOfLine) -> Suspicion:
     )
 
 
-def _same_suspicion(kept: Sequence[Row], row: int, others: frozenset[int]) -> Suspicion:
-    own = kept[row]
-    assert own.finding is not None
-    findings = [kept[other].finding for other in sorted(others)]
-    rivals = [
-        one.diagnosis for one in findings if one is not None and one.diagnosis not in (None, own.finding.diagnosis)
-    ]
-    differ = f", and there it is confirmed as {ENTRIES[rivals[0]].name}" if rivals and rivals[0] else ""
+def _same_suspicion(
+    rows: Sequence[Judged], labels: NDArray[np.int64], number: int, others: frozenset[int]
+) -> Suspicion:
+    rivals = [int(labels[other]) for other in sorted(others) if labels[other] != labels[number]]
+    differ = f", and there it is confirmed as {_name(rivals[0])}" if rivals else ""
     return Suspicion(
-        own.finding.id,
+        rows[number]["confirmation_id"],
         FlagKind.SAME_PICTURE,
-        own.image.id,
+        rows[number]["image_id"],
         f"The same picture belongs to another lesion too{differ}.",
-        {"images": sorted(kept[other].image.id for other in others)},
+        {"images": sorted(rows[other]["image_id"] for other in others)},
     )
