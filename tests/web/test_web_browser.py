@@ -276,7 +276,11 @@ def test_everything_can_be_done_by_keyboard(open_page, lesion_file):
     outline = page.locator(".choice.primary label").evaluate("label => getComputedStyle(label).outlineStyle")
     assert outline == "solid"
     choosers = []
-    page.on("filechooser", choosers.append)
+
+    def take(chooser):
+        choosers.append(chooser)
+
+    page.on("filechooser", take)
     for _ in range(40):  # Chromium drops a key that would open a chooser while a page settles: a person presses again
         page.keyboard.press("Enter")
         page.wait_for_timeout(250)

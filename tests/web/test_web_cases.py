@@ -292,6 +292,22 @@ def test_a_signed_case_takes_nothing_until_it_is_opened_again(clinician, store, 
     assert _count(store, "images") == 2
 
 
+def test_one_click_writes_down_and_signs_and_both_or_neither_happens(clinician, hiding, lesion_jpeg):
+    case = new_case(clinician, ("a.jpg", lesion_jpeg))
+    assert 'name="then"' not in clinician.get(case).text, "not while the answer is hidden: it is to be read first"
+    first = {"diagnosis": "NV", "management": "follow-up", "text": "Regular."}
+    page = clinician.post(f"{case}/impression", data=first)
+    assert 'name="then" value="sign"' in page.text
+    refused = clinician.post(f"{case}/impression", data={**first, "management": "shrug", "then": "sign"})
+    assert refused.status_code == 422
+    assert "Signed off" not in _text(refused)
+    second = {"diagnosis": "MEL", "management": "excision", "then": "sign"}
+    text = _text(clinician.post(f"{case}/impression", data=second))
+    assert "Melanoma · Excision" in text
+    assert "Signed off by clinician" in text
+    assert "Awaits confirmation" in text
+
+
 def test_a_confirmation_is_corrected_and_taken_back_and_nothing_is_overwritten(clinician, lesion_jpeg):
     case = new_case(clinician, ("a.jpg", lesion_jpeg))
     page = clinician.post(f"{case}/confirmation", data=FINDING)

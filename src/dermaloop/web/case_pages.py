@@ -104,11 +104,16 @@ def _confirmation_entered(file: CaseFile, correct: str, form: Form | None) -> di
 
 @router.post("/cases/{case_id}/impression", dependencies=[_WRITERS])
 async def add_impression(request: Request, case_id: str) -> Response:
-    """Takes down what the clinician thinks and does."""
-    given = {name: (await read_form(request)).get(name) for name in _IMPRESSION}
-    return await _change(
-        request, case_id, lambda session, actor: opinions.add_impression(session, actor, case_id, **given), "impression"
-    )
+    """Takes down what the clinician thinks and does; with `then=sign`, signs the case off on it as well."""
+    form = await read_form(request)
+    given = {name: form.get(name) for name in _IMPRESSION}
+
+    def add(session: Transaction, actor: Actor) -> None:
+        opinions.add_impression(session, actor, case_id, **given)
+        if form.get("then") == "sign":
+            opinions.sign_off(session, actor, case_id)
+
+    return await _change(request, case_id, add, "impression")
 
 
 @router.post("/cases/{case_id}/signoff", dependencies=[_WRITERS])

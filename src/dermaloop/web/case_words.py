@@ -59,6 +59,9 @@ FIELDS: dict[str, str] = {
     "confirmed_by": N_("Who confirmed it, e.g. the laboratory"),
     "document": N_("Reference of the document"),
     "name": N_("Name"),
+    "since": N_("From day"),
+    "until": N_("To day"),
+    "bundle": N_("Answers of"),
 }
 """What a form calls its fields, by their names: an error names the field that it is about."""
 
