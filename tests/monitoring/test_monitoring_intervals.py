@@ -25,13 +25,13 @@ def test_without_a_case_nothing_is_known():
 
 
 def test_a_share_is_held_at_all_times_where_a_fixed_interval_is_not():
-    """300 streams of 200 cases, looked at after every one."""
+    """150 streams of 100 cases, looked at after every one."""
     rng = np.random.default_rng(8)
-    truth, streams, looks = 0.9, 300, range(5, 201)
+    truth, streams, looks = 0.9, 150, range(5, 101)
     lost = lost_fixed = 0
     bounds = {}
     for _ in range(streams):
-        counts = np.cumsum(rng.random(200) < truth)
+        counts = np.cumsum(rng.random(100) < truth)
         outside = outside_fixed = False
         for count in looks:
             good = int(counts[count - 1])
@@ -49,9 +49,9 @@ def test_a_share_is_held_at_all_times_where_a_fixed_interval_is_not():
 def test_a_mean_is_held_and_narrows():
     rng = np.random.default_rng(9)
     lost = 0
-    for _ in range(60):
+    for _ in range(40):
         values = rng.choice([-0.3, 0.1, 0.5], 200)
         spans = [mean_sequence(values[:count]) for count in (10, 40, 100, 200)]
         lost += any(not low - 1e-9 <= 0.1 <= high + 1e-9 for low, high in spans)
         assert spans[-1][1] - spans[-1][0] < spans[0][1] - spans[0][0]
-    assert lost <= 60 * 0.05 + 3 * (60 * 0.05 * 0.95) ** 0.5
+    assert lost <= 40 * 0.05 + 3 * (40 * 0.05 * 0.95) ** 0.5
