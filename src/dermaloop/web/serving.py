@@ -53,6 +53,8 @@ def load(bundle: Bundle, *, threads: int | None = None, operating_point: str | N
     """
     classifier = Classifier(bundle, threads=threads, operating_point=operating_point)
     try_out(classifier)
+    if classifier.threads > 1:  # several pictures at once take one core each, by a session of its own
+        classifier.classify(sample_jpeg(SAMPLES[0].name), "warm-up", cores=1)
     return classifier
 
 
