@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session, aliased
 from dermaloop.cases import audit, fields
 from dermaloop.cases.actor import Actor
 from dermaloop.cases.errors import InvalidRecordError
+from dermaloop.cases.feedback_tables import SuggestionRow
 from dermaloop.cases.practice import read_practice
 from dermaloop.cases.records import Case, record, without_answer
 from dermaloop.cases.tables import CaseRow, ImageRow, ImpressionRow, LesionRow, PatientRow, PredictionRow, VisitRow
@@ -49,6 +50,7 @@ class Filter:
         search: Part of the patient's pseudonym, in any case.
         patient_id: Of one patient.
         order: How it is sorted.
+        suggested: Only unconfirmed cases whose confirmation would teach the model most (`cases.suggestions`).
     """
 
     state: CaseState | None = None
@@ -56,6 +58,7 @@ class Filter:
     search: str = ""
     patient_id: str = ""
     order: Order = Order.NEWEST
+    suggested: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,12 @@ def counts(session: Session, actor: Actor) -> dict[str, int]:
     return {**found, "declined": session.scalar(declined) or 0}
 
 
+def count_suggested(session: Session, actor: Actor) -> int:
+    """How many suggested cases wait for their confirmation still."""
+    query = sa.select(sa.func.count()).select_from(CaseRow)
+    return session.scalar(query.where(*_conditions(Filter(suggested=True), _hidden(session, actor)))) or 0
+
+
 def _row(  # noqa: PLR0917 - the query's columns, in its order
     case: CaseRow,
     pseudonym: str,
@@ -205,6 +214,8 @@ def _conditions(wanted: Filter, hidden: sa.ColumnElement[bool]) -> list[sa.Colum
         conditions += [CaseRow.signed_at.is_not(None), sa.or_(CaseRow.management.is_(None), ~waits)]
     if wanted.declined is not None:
         conditions += [CaseRow.declined.is_(wanted.declined), ~hidden]
+    if wanted.suggested:  # made from the model's uncertainty, so it is hidden with the answer
+        conditions += [CaseRow.id.in_(sa.select(SuggestionRow.case_id)), ~CaseRow.confirmed, ~hidden]
     if wanted.patient_id:
         conditions.append(CaseRow.patient_id == wanted.patient_id)
     if wanted.search.strip():

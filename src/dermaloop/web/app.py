@@ -37,6 +37,7 @@ from dermaloop.web import (
     audit_pages,
     case_pages,
     confirmation_pages,
+    feedback_pages,
     follow_up_page,
     image_routes,
     insights_pages,
@@ -112,6 +113,7 @@ _ROUTERS = tuple(
         practice_page,
         watch_page,
         model_pages,
+        feedback_pages,
     )
 )
 _MACHINE_PATHS = ("/api/v1/", "/api/openapi.json", "/healthz", "/readyz", "/metrics")

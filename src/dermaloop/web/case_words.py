@@ -25,6 +25,8 @@ TABS: dict[str, str] = {
     CaseState.DONE: N_("Done"),
     "declined": N_("Declined by the model"),
 }
+TEACHING = "teaching"
+"""The list of cases whose confirmation would teach the model most; shown where there is one."""
 """The lists of the worklist, by the word in its address."""
 ORDERS: dict[str, str] = {
     Order.SUSPICIOUS: N_("Most suspicious first"),
@@ -41,6 +43,7 @@ FIELDS: dict[str, str] = {
     "birth_year": N_("Year of birth"),
     "sex": N_("Sex"),
     "skin_type": N_("Skin type (Fitzpatrick)"),
+    "training_consent": N_("Consent to training a model"),
     "note": N_("Note"),
     "label": N_("Name of the lesion, if you use one"),
     "region": N_("Place on the body"),

@@ -6,7 +6,7 @@ the language of the request in hand, and shows a word that it does not know as i
 
 from __future__ import annotations
 
-from dermaloop.cases.words import CaseState, Management, PictureType, Sex, Timing, View
+from dermaloop.cases.words import CaseState, Consent, FlagKind, Management, PictureType, Sex, Timing, View
 from dermaloop.web.translation import gettext
 from dermaloop.web.translation import gettext_noop as N_  # noqa: N812 - the name that extraction looks for
 from dermaloop.web.wording import SITES
@@ -43,6 +43,16 @@ CASE_STATES: dict[str, str] = {
     CaseState.AWAITING: N_("Awaits confirmation"),
     CaseState.DONE: N_("Done"),
 }
+CONSENT: dict[str, str] = {
+    Consent.NOT_GIVEN: N_("not given"),
+    Consent.GIVEN: N_("given"),
+    Consent.WITHDRAWN: N_("withdrawn"),
+}
+FLAG_KINDS: dict[str, str] = {
+    FlagKind.LABEL: N_("The picture looks like something else"),
+    FlagKind.CONTRIBUTOR: N_("Out of line with the others"),
+    FlagKind.SAME_PICTURE: N_("One picture, several lesions"),
+}
 SKIN_TYPES: dict[int, str] = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V", 6: "VI"}
 """Fitzpatrick's skin types, written alike in every language."""
 
@@ -55,6 +65,16 @@ def site_name(site: str) -> str:
 def sex_name(sex: str) -> str:
     """A patient's sex as recorded."""
     return gettext(SEX.get(sex, sex))
+
+
+def consent_name(consent: str) -> str:
+    """Whether a patient's pictures may train a model."""
+    return gettext(CONSENT.get(consent, consent))
+
+
+def flag_kind_name(kind: str) -> str:
+    """Why a confirmation waits for a lead."""
+    return gettext(FLAG_KINDS.get(kind, kind))
 
 
 def management_name(management: str) -> str:

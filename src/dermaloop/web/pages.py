@@ -74,6 +74,8 @@ def _templates() -> jinja2.Environment:
         site=clinical.site_name,
         sex=clinical.sex_name,
         skin_type=clinical.skin_type_name,
+        consent=clinical.consent_name,
+        flag_kind=clinical.flag_kind_name,
         management=clinical.management_name,
         timing=clinical.timing_name,
         picture_type=clinical.picture_type_name,

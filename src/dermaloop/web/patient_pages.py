@@ -19,6 +19,7 @@ from dermaloop.cases.errors import ConflictError, InvalidRecordError
 from dermaloop.cases.patients import PatientFile
 from dermaloop.cases.records import Lesion
 from dermaloop.cases.roles import Role
+from dermaloop.cases.words import Consent
 from dermaloop.cases.worklist import Filter, Row
 from dermaloop.web.access import allow
 from dermaloop.web.body_place import place_of, read_consistent
@@ -37,14 +38,14 @@ router = APIRouter(include_in_schema=False)
 _READERS, _WRITERS = allow(Role.VIEWER), allow(Role.CLINICIAN)
 REFUSALS = (InvalidRecordError, ConflictError, WebError)
 """What a form shows above itself; anything else is a page of its own."""
-_LISTS = {"sexes": SEX, "skin_types": SKIN_TYPES}
-_FACTS = ("pseudonym", "birth_year", "sex", "skin_type", "note")
+_LISTS = {"sexes": SEX, "skin_types": SKIN_TYPES, "consents": tuple(Consent)}
+_FACTS = ("pseudonym", "birth_year", "sex", "skin_type", "training_consent", "note")
 
 
 @router.get("/patients/new", dependencies=[_WRITERS])
 async def new_patient(request: Request) -> HTMLResponse:
     """The form for a patient's facts, empty."""
-    empty = dict.fromkeys(_FACTS, "")
+    empty = {**dict.fromkeys(_FACTS, ""), "training_consent": str(Consent.NOT_GIVEN)}
     return HTMLResponse(render("patient_form.html", request, failure=None, entered=empty, patient=None, **_LISTS))
 
 
@@ -188,6 +189,8 @@ def _facts(form: Form) -> dict[str, Any]:
         "sex": form.get("sex"),
         "skin_type": whole(form, "skin_type"),
         "note": form.get("note"),
+        # A form without the question leaves the answer as it was.
+        **({"training_consent": form.get("training_consent")} if form.get("training_consent") else {}),
     }
 
 

@@ -15,13 +15,14 @@ from dermaloop.cases.database import Transaction
 from dermaloop.cases.practice import read_practice
 from dermaloop.cases.roles import Role
 from dermaloop.cases.words import CaseState
-from dermaloop.cases.worklist import Filter, Order, counts, worklist
+from dermaloop.cases.worklist import Filter, Order, count_suggested, counts, worklist
 from dermaloop.web.access import allow
-from dermaloop.web.case_words import ORDERS, TABS
+from dermaloop.web.case_words import ORDERS, TABS, TEACHING
 from dermaloop.web.desk import desk_of
 from dermaloop.web.errors import WebError
 from dermaloop.web.identity import identity_of
 from dermaloop.web.pages import render
+from dermaloop.web.translation import gettext_noop as N_  # noqa: N812 - the name that extraction looks for
 
 router = APIRouter(include_in_schema=False)
 
@@ -34,7 +35,7 @@ async def worklist_page(
 ) -> HTMLResponse:
     """A page of cases in one state."""
     actor = identity_of(request).actor
-    _require(state, TABS, "state")
+    _require(state, {**TABS, TEACHING: ""}, "state")
     if order:
         _require(order, ORDERS, "order")
 
@@ -43,13 +44,18 @@ async def worklist_page(
         usual = Order.NEWEST if read_practice(session).hide_answer_until_impression else Order.SUSPICIOUS
         sorted_by = Order(order) if order else usual
         wanted = Filter(
-            state=None if state == "declined" else CaseState(state),
+            state=None if state in ("declined", TEACHING) else CaseState(state),
             declined=True if state == "declined" else None,
+            suggested=state == TEACHING,
             search=search,
             order=sorted_by,
         )
         page = worklist(session, actor, wanted, cursor=cursor or None, limit=_ON_A_PAGE)
-        return {"page": page, "counts": counts(session, actor), "order": sorted_by}
+        counted, tabs = counts(session, actor), dict(TABS)
+        suggested = count_suggested(session, actor)
+        if suggested or state == TEACHING:
+            tabs[TEACHING], counted[TEACHING] = N_("Would teach the model most"), suggested
+        return {"page": page, "counts": counted, "order": sorted_by, "tabs": tabs}
 
     values = await desk_of(request).write(look)
     kept = {"search": search, "order": order}
@@ -60,7 +66,6 @@ async def worklist_page(
             state=state,
             search=search,
             cursor=cursor,
-            tabs=TABS,
             orders=ORDERS,
             query=urlencode({name: value for name, value in kept.items() if value}),
             **values,

@@ -1,0 +1,92 @@
+"""Consent on the patient's form, the list of cases that teach most, and doubted confirmations before a lead."""
+
+import html
+import re
+
+import pytest
+
+from dermaloop.cases import flags, opinions, suggestions
+from dermaloop.cases.actor import system
+from dermaloop.cases.flags import Suspicion
+from dermaloop.cases.roles import Role
+from dermaloop.cases.words import FlagKind
+from support.visits import FINDING, new_case, new_patient
+
+ACTOR = system("a test")
+
+
+def words(answer):
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", answer.text)))
+
+
+def test_consent_is_not_given_until_somebody_says_so_and_can_be_withdrawn(make_client):
+    client = make_client(role=Role.CLINICIAN)
+    patient = new_patient(client)
+    assert "Consent to training a model not given" in words(client.get(patient))
+    facts = {"pseudonym": "P-0174", "birth_year": "1957", "sex": "female", "skin_type": "2", "note": ""}
+    for said in ("given", "withdrawn"):
+        client.post(f"{patient}/edit", data={**facts, "training_consent": said})
+        assert f"Consent to training a model {said}" in words(client.get(patient))
+        assert f'<option value="{said}" selected>' in client.get(f"{patient}/edit").text
+    client.post(f"{patient}/edit", data=facts)
+    assert "Consent to training a model withdrawn" in words(client.get(patient)), "a form without the question"
+    assert client.post(f"{patient}/edit", data={**facts, "training_consent": "perhaps"}).status_code == 422
+
+
+@pytest.fixture
+def flagged(make_client, store, lesion_jpeg):
+    """A lead, and a flagged confirmation: (client, path of the case, flag)."""
+    client = make_client(role=Role.LEAD)
+    case = new_case(client, ("a.jpg", lesion_jpeg))
+    client.post(f"{case}/confirmation", data={**FINDING, "term": "", "malignancy": "", "note": "", "document": ""})
+    with store.database.begin() as session:
+        from dermaloop.cases import casework  # noqa: PLC0415
+
+        found = casework.open_case(session, ACTOR, case.rsplit("/", 1)[1])
+        (entry,), (image,) = found.confirmations, found.images
+        evidence = {"given": "MEL", "likelier": "NV", "probability_given": 0.04, "probability_likelier": 0.93}
+        flags.raise_flags(session, ACTOR, [Suspicion(entry.id, FlagKind.LABEL, image.id, "for the log", evidence)])
+        (flag,) = flags.list_flags(session, ACTOR)
+    return client, case, flag
+
+
+def test_a_lead_sees_why_and_decides_with_a_reason(flagged, store):
+    client, case, flag = flagged
+    page = client.get("/feedback")
+    assert "Confirmed as Melanoma, but to the model the picture looks like Melanocytic naevus: 93 % against 4 %" in (
+        words(page).replace("\N{NO-BREAK SPACE}", " ")
+    )
+    assert f'src="/images/{flag.about}/small.jpg"' in page.text
+    assert f'href="{case}"' in page.text
+    refused = client.post(f"/feedback/{flag.id}", data={"verdict": "rejected", "reason": " "})
+    assert refused.status_code == 422
+    assert "the reason is missing" in words(refused).lower()
+    answer = client.post(f"/feedback/{flag.id}", data={"verdict": "rejected", "reason": "slides mixed up"})
+    assert "Nothing waits for you." in words(answer)
+    with store.database.begin() as session:
+        (flag,) = flags.list_flags(session, ACTOR, waiting=False)
+    assert (flag.review.verdict, flag.review.reason, flag.rejected) == ("rejected", "slides mixed up", True)
+    assert client.post(f"/feedback/{flag.id}", data={"verdict": "maybe", "reason": "x"}).status_code == 422
+
+
+def test_the_worklist_has_the_cases_that_teach_most_until_they_are_confirmed(make_client, store, lesion_jpeg):
+    client = make_client(role=Role.CLINICIAN)
+    first = new_case(client, ("a.jpg", lesion_jpeg), pseudonym="A-1")
+    new_case(client, ("a.jpg", lesion_jpeg), pseudonym="B-2")
+    assert "Would teach the model most" not in client.get("/worklist").text
+    case_id = first.rsplit("/", 1)[1]
+    with store.database.begin() as session:
+        suggestions.replace_suggestions(session, ACTOR, [case_id], bundle="toy@1")
+        assert suggestions.suggested(session) == (case_id,)
+    assert "Would teach the model most 1" in words(client.get("/worklist"))
+    page = words(client.get("/worklist?state=teaching"))
+    assert "A-1" in page
+    assert "B-2" not in page
+    with store.database.begin() as session:
+        from datetime import date  # noqa: PLC0415
+
+        opinions.add_confirmation(
+            session, ACTOR, case_id, confirmation="histopathology", confirmed_on=date(2026, 3, 8), diagnosis="NV"
+        )
+        assert suggestions.suggested(session) == ()
+    assert "Would teach the model most" not in client.get("/worklist").text
