@@ -67,6 +67,8 @@ def test_what_is_public_is_known_here_by_name(routes):
         "/healthz",
         "/invitation/{secret}",
         "/language/{code}",
+        "/phone/{secret}",
+        "/phone/{secret}/part",
         "/readyz",
         "/signin",
         "/static",
