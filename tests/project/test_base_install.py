@@ -1,4 +1,4 @@
-"""What a user installs, by `make run`: it has no torch, is small, classifies a picture and serves the page."""
+"""What a user installs without any extra: it has no torch, is small, classifies a picture and serves the page."""
 
 import contextlib
 import io
@@ -38,7 +38,7 @@ def skip_when_offline(outcome: subprocess.CompletedProcess[str]) -> None:
 
 @pytest.fixture(scope="module")
 def base() -> Path:
-    """The environment of `make run`, made where it is not there yet."""
+    """The base install's environment, made where it is not there yet."""
     skip_when_offline(subprocess.run(["make", "base"], cwd=ROOT, capture_output=True, text=True, check=False))
     return ROOT / ".venv/bin"
 
