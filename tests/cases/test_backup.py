@@ -12,16 +12,18 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from dermaloop.cases import audit, casework
+from dermaloop.cases import audit, casework, registry
 from dermaloop.cases.actor import system
 from dermaloop.cases.audit_verify import verify
 from dermaloop.cases.backup import MANIFEST, back_up, restore
 from dermaloop.cases.check import check
 from dermaloop.cases.errors import StoreError
 from dermaloop.cases.images import name_of
+from dermaloop.cases.registry_verify import verify_registry
 from dermaloop.cases.store import open_store
 from dermaloop.core.errors import OutputError
 from support.clinic import assessed
+from support.models import first_champion, proposal
 from support.postgres import find_binaries
 
 HERE = system("test")
@@ -64,6 +66,27 @@ def test_what_is_restored_is_what_was_backed_up(embedded, actor, tmp_path):
         )
     finally:
         again.close()
+
+
+def test_registered_models_and_their_evidence_come_back(quick_store, tmp_path):
+    first_champion(quick_store, tmp_path)
+    made = proposal(quick_store, tmp_path)
+    backup = back_up(quick_store, HERE, tmp_path / "backup.zip")
+    assert backup.unavailable == ()
+    restore(tmp_path / "backup.zip", tmp_path / "restored")
+    restored = open_store(tmp_path / "restored")
+    try:
+        assert verify_registry(restored).sound
+        with restored.database.read() as session:
+            assert registry.find_model(session, "challenger") == made
+            assert registry.open_model(session, made).sha256 == made.bundle_sha256
+    finally:
+        restored.close()
+    lost = quick_store.folder / "models" / f"{made.file_sha256}.dermaloop"
+    lost.write_bytes(b"rotten")
+    assert back_up(quick_store, HERE, tmp_path / "backup.zip").unavailable == (made.file_sha256,)
+    restore(tmp_path / "backup.zip", tmp_path / "again")
+    assert not (tmp_path / "again" / "models" / lost.name).exists(), "what is rotten is not passed on as sound"
 
 
 def test_an_empty_store_is_backed_up_too(embedded, tmp_path):

@@ -207,7 +207,7 @@ def test_the_shadow_answers_silently_and_is_compared_with_what_was_shown(
     assert (found.pictures, found.cases, found.agreement.n) == (1, 1, 1)
     assert found.to_none == 1, "the second version refers nobody"
     told = client.get(f"/models/{made.id}")
-    assert "1 cases with 1 pictures were answered silently" in words(told)
+    assert "people were shown: cases 1, pictures 1." in words(told)
     assert case in told.text, "the case whose decision changes, with its picture"
     assert "/small.jpg" in told.text
     assert "The shadow has ended" in words(client.post("/models/shadow/stop", data={"go": "yes"}))

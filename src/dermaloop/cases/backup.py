@@ -1,9 +1,9 @@
 """Backup and restore of a store in one file.
 
-Owns the file's form: a zip with the database (copied online, at one moment), the pictures that it names, the secret and
-the end of the audit chain, and last `backup.json`, which names the hash of every part. A backup without that last part
-is no backup. The clinic goes on working meanwhile. Everything is checked when it is restored, before anything takes the
-store's place, and restoring refuses to write over a store.
+Owns the file's form: a zip with the database (copied online, at one moment), the pictures and models that it names,
+the secret and the end of the audit chain, and last `backup.json`, which names the hash of every part. A backup without
+that last part is no backup. The clinic goes on working meanwhile. Everything is checked when it is restored, before
+anything takes the store's place, and restoring refuses to write over a store.
 
 Refuses PostgreSQL, which has better means of its own (docs/store.md); and to encrypt: the file holds all that the
 clinic knows, the audit log's secret included, and belongs where only those may read it who may read the store.
@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import sqlalchemy as sa
+
 from dermaloop import __version__
 from dermaloop.cases import audit
 from dermaloop.cases.actor import Actor
@@ -35,7 +37,9 @@ from dermaloop.cases.errors import StoreError
 from dermaloop.cases.holders import LIVING, NAMED
 from dermaloop.cases.image_folder import FolderStore
 from dermaloop.cases.images import DamagedImageError, MissingImageError, name_of
-from dermaloop.cases.store import ANCHOR, DATABASE, IMAGES, KEY, Store
+from dermaloop.cases.model_files import EVIDENCE_SUFFIX, sound_files
+from dermaloop.cases.store import ANCHOR, DATABASE, IMAGES, KEY, MODELS, Store
+from dermaloop.core.bundle import SUFFIX
 from dermaloop.core.errors import OutputError
 from dermaloop.core.files import replacing, replacing_folder
 
@@ -45,6 +49,7 @@ _PIECE = 1 << 20
 _DAMAGE = (KeyError, ValueError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 """What the library raises on a zip whose bytes have rotted, as tried."""
 _PICTURE = re.compile(rf"{IMAGES}/([0-9a-f]{{2}})/\1[0-9a-f]{{62}}")
+_MODEL = re.compile(rf"{MODELS}/[0-9a-f]{{64}}({re.escape(SUFFIX)}|{re.escape(EVIDENCE_SUFFIX)})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,7 @@ def _copy_database(store: Store, out: Path) -> None:
 def _pack(store: Store, copy: Path, packed: zipfile.ZipFile) -> Backup:
     with contextlib.closing(sqlite3.connect(copy)) as database:
         named = [row[0] for row in database.execute(NAMED)]
+        registered = database.execute("SELECT file_sha256, evidence_sha256 FROM models").fetchall()
         head = database.execute("SELECT count, hash FROM audit_head").fetchone() or (0, audit.GENESIS)
     parts: dict[str, str] = {}
     size = 0
@@ -139,10 +145,15 @@ def _pack(store: Store, copy: Path, packed: zipfile.ZipFile) -> Backup:
         else:
             parts[f"{IMAGES}/{name_of(sha256)}"] = _add(packed, f"{IMAGES}/{name_of(sha256)}", content)
             size += len(content)
+    models, lost = sound_files(store.folder / MODELS, registered)
+    for path in models:
+        parts[f"{MODELS}/{path.name}"] = _add(packed, f"{MODELS}/{path.name}", path)
+        size += path.stat().st_size
+    unavailable += lost
     about = Backup(
         made_at=now().isoformat(),
         version=__version__,
-        images=len(named) - len(unavailable),
+        images=len(named) - len(unavailable) + len(lost),
         size_bytes=size,
         audit_count=int(head[0]),
         audit_head=str(head[1]),
@@ -230,7 +241,7 @@ def _manifest(packed: zipfile.ZipFile, file: Path) -> dict[str, Any]:
         raise _no_backup(file, f"{MANIFEST} is missing or damaged") from error
     if not known or manifest["format"] != FORMAT:
         raise _no_backup(file, "it was made by another version of the program")
-    others = {name for name in manifest["parts"] if not _PICTURE.fullmatch(name)}
+    others = {name for name in manifest["parts"] if not (_PICTURE.fullmatch(name) or _MODEL.fullmatch(name))}
     if others != {DATABASE, KEY, ANCHOR}:
         raise _no_backup(file, "it names parts that no store has")
     return manifest
@@ -270,6 +281,9 @@ def _prove(folder: Path, manifest: dict[str, Any], file: Path) -> None:
                 session, key, anchor=database.anchor, noted=(manifest["audit_count"], manifest["audit_head"])
             )
             named = [row[0] for row in connection.exec_driver_sql(LIVING)]
+            older = "models" not in sa.inspect(connection).get_table_names()
+            registered = "SELECT file_sha256, evidence_sha256 FROM models"
+            models = [] if older else [tuple(row) for row in connection.exec_driver_sql(registered)]
     finally:
         database.close()
     if said != ["ok"]:
@@ -279,3 +293,6 @@ def _prove(folder: Path, manifest: dict[str, Any], file: Path) -> None:
     absent = {sha256 for sha256 in named if not images.has(sha256)} - set(manifest["unavailable"])
     if absent:
         raise _no_backup(file, f"{len(absent)} pictures are missing")
+    gone = set(sound_files(folder / MODELS, models)[1]) - set(manifest["unavailable"])
+    if gone:
+        raise _no_backup(file, f"{len(gone)} files of registered models are missing")

@@ -12,9 +12,10 @@ import contextlib
 import hashlib
 import json
 import secrets
+import time
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from dermaloop.core.files import replacing
 EVIDENCE_SUFFIX = ".evidence.zip"
 _MOST_EVIDENCE_BYTES = 1 << 30
 _PIECE = 1 << 20
+_STALE_S = 3600
 _RESTORE = "Restore the store's folder 'models' from a backup; 'dermaloop registry verify' lists all that is concerned."
 
 
@@ -177,6 +179,22 @@ def require_evidence(folder: Path, sha256: str) -> Path:
     return path
 
 
+def sound_files(folder: Path, rows: Iterable[tuple[str, str | None]]) -> tuple[list[Path], list[str]]:
+    """The files that rows of the registry name: (those that are there and sound, the hashes of the others).
+
+    Args:
+        folder: The store's folder of models.
+        rows: (hash of the bundle's file, hash of the evidence or None) of each.
+    """
+    wanted: dict[str, Path] = {}
+    for bundle, evidence in rows:
+        wanted[bundle] = bundle_file(folder, bundle)
+        if evidence is not None:
+            wanted[evidence] = evidence_file(folder, evidence)
+    sound = {sha256 for sha256, path in wanted.items() if path.is_file() and file_sha256(path) == sha256}
+    return [wanted[sha256] for sha256 in sorted(sound)], sorted(set(wanted) - sound)
+
+
 def file_sha256(path: Path) -> str:
     """The SHA-256 of a file, read in pieces."""
     with path.open("rb") as stream:
@@ -222,6 +240,9 @@ def _changed(path: Path, what: str) -> BundleError:
 def _written(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for left in folder.glob(".*"):  # by a process that was killed while it wrote
+            if time.time() - left.stat().st_mtime > _STALE_S:
+                left.unlink(missing_ok=True)
         yield
     except OSError as error:
         raise StoreError(

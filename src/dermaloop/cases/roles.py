@@ -34,7 +34,7 @@ _ORDER = {role: rank for rank, role in enumerate(Role)}
 MAY: dict[Role, str] = {
     Role.VIEWER: "assesses single pictures and reads records; changes none",
     Role.CLINICIAN: "makes and changes records",
-    Role.LEAD: "confirms what needs two, reads the audit log, exports",
+    Role.LEAD: "confirms what needs two, decides which model answers, reads the audit log, exports",
     Role.ADMIN: "invites people, gives roles, disables accounts",
 }
 """What each role may do beyond the ones before it."""
@@ -49,6 +49,7 @@ class Scope(StrEnum):
     CASES_EXPORT = "cases:export"
     CASES_DELETE = "cases:delete"
     PRACTICE_WRITE = "practice:write"
+    MODELS_READ = "models:read"
     AUDIT_READ = "audit:read"
     METRICS = "metrics"
 
@@ -60,6 +61,7 @@ NEEDS: dict[Scope, Role] = {
     Scope.CASES_EXPORT: Role.LEAD,
     Scope.CASES_DELETE: Role.LEAD,
     Scope.PRACTICE_WRITE: Role.LEAD,
+    Scope.MODELS_READ: Role.LEAD,
     Scope.AUDIT_READ: Role.LEAD,
     Scope.METRICS: Role.LEAD,
 }
@@ -72,6 +74,7 @@ COVERS: dict[Scope, str] = {
     Scope.CASES_EXPORT: "export a patient's whole record",
     Scope.CASES_DELETE: "delete a patient at their request",
     Scope.PRACTICE_WRITE: "change the practice's settings",
+    Scope.MODELS_READ: "read which models there are and how they compare",
     Scope.AUDIT_READ: "read the audit log",
     Scope.METRICS: "read the server's figures for monitoring, which name nobody",
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,9 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from dermaloop.cases import audit, comparison, promotion, registry
 from dermaloop.cases.actor import Actor
 from dermaloop.cases.database import Transaction
-from dermaloop.cases.model_records import ModelVersion
+from dermaloop.cases.model_records import AliasEntry, ModelVersion
 from dermaloop.cases.model_rows import SUBJECT, models_folder
-from dermaloop.cases.model_tables import Alias
+from dermaloop.cases.model_tables import Act, Alias
 from dermaloop.cases.roles import Role
 from dermaloop.core.errors import DermaloopError
 from dermaloop.web import model_words
@@ -62,7 +62,7 @@ async def _list_values(request: Request, done: str = "") -> dict[str, Any]:
             "models": found,
             "by_id": {model.id: model for model in found},
             "standing": registry.standing(entries),
-            "history": entries[: -_MOST_HISTORY - 1 : -1],
+            "history": _told(entries)[:_MOST_HISTORY],
             "back_to": promotion.last_promotion(entries)[1],
         }
 
@@ -79,6 +79,11 @@ async def _list_values(request: Request, done: str = "") -> dict[str, Any]:
         "words": model_words,
         "done": done if done in _DONE else "",
     }
+
+
+def _told(entries: Sequence[AliasEntry]) -> list[AliasEntry]:
+    """The history, the latest first, without what follows from the entry beside it: a promoted challenger is none."""
+    return [entry for entry in reversed(entries) if entry.model_id is not None or entry.act is Act.STOPPED]
 
 
 @router.get("/models/{model_id}", dependencies=[_LEADS])
@@ -108,7 +113,7 @@ async def _values(request: Request, model_id: str, done: str = "", form: Form | 
             "table": side_by_side(models_folder(session), beside, model),
             "live": live,
             "standing": registry.standing(entries).get(model.id, ()),
-            "history": [entry for entry in reversed(entries) if entry.model_id == model.id],
+            "history": [entry for entry in _told(entries) if entry.model_id == model.id],
             "parent": known.get(model.parent_id or ""),
             "children": [one for one in known.values() if one.parent_id == model.id],
         }
