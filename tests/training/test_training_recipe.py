@@ -11,6 +11,15 @@ from dermaloop.training import recipe, recipe_rules
 from support.trainings import small, write_toml
 
 REFERENCE = Path(__file__).parents[2] / "recipes" / "reference.toml"
+RECIPES = [*sorted(REFERENCE.parent.glob("reference*.toml")), REFERENCE.parent / "left-out.toml"]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_each_recipe_of_the_reference_is_read_whole_and_starts_from_weights(path):
+    found = recipe.load(path)
+    assert found.network.start
+    assert not Path(found.network.start).is_absolute()
+    assert found.run.evaluate_px <= found.data.cache_px
 
 
 def test_the_reference_recipe_loads_and_every_key_of_it_arrives():
