@@ -50,7 +50,10 @@ class Share:
         share, z2 = self.count / self.n, _Z * _Z / self.n
         middle = (share + z2 / 2) / (1 + z2)
         half = _Z * math.sqrt(share * (1 - share) / self.n + z2 / (4 * self.n)) / (1 + z2)
-        return max(0.0, middle - half), min(1.0, middle + half)
+        # Where all or none are counted the end is the edge itself, which rounding would miss by a hair.
+        low = 0.0 if self.count == 0 else max(0.0, middle - half)
+        high = 1.0 if self.count == self.n else min(1.0, middle + half)
+        return low, high
 
 
 @dataclass(frozen=True, slots=True)
