@@ -112,6 +112,13 @@ def test_many_writers_of_one_picture_and_of_many(images):
     assert len(list(images.entries())) == 7
 
 
+def test_a_probe_writes_and_leaves_nothing_behind(images):
+    put(images, b"a picture")
+    before = sorted(entry.name for entry in images.entries())
+    images.probe()
+    assert sorted(entry.name for entry in images.entries()) == before
+
+
 def test_a_name_from_outside_cannot_leave_the_store(images):
     for name in ("../../etc/passwd", "A" * 64, "0" * 63, "0" * 64 + "/.."):
         with pytest.raises(AssertionError):
@@ -135,6 +142,13 @@ def test_a_write_that_fails_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(StoreError, match="No space left"):
         put(images, b"a picture")
     assert [path for path in (tmp_path / "images").rglob("*") if path.is_file()] == []
+
+
+def test_a_probe_of_a_folder_that_is_gone_is_an_error(tmp_path):
+    images = open_images(tmp_path / "images")
+    (tmp_path / "images").rmdir()
+    with pytest.raises(StoreError, match="cannot be used"):
+        images.probe()
 
 
 def test_the_order_is_write_sync_rename_sync(tmp_path, monkeypatch):
@@ -183,6 +197,8 @@ def test_a_server_that_refuses_is_an_error_with_a_way_out(s3, bucket):
     images = open_images("s3://no-such-bucket-here/x", **options)
     with pytest.raises(StoreError, match="image store"):
         put(images, b"a picture")
+    with pytest.raises(StoreError, match="image store"):
+        images.probe()
 
 
 def test_a_server_that_is_gone_is_an_error_with_a_way_out():
