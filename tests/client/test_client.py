@@ -3,6 +3,7 @@
 import datetime as dt
 import socket
 import threading
+import time
 import uuid
 import zipfile
 
@@ -161,6 +162,17 @@ def test_the_practice_is_changed_and_the_answer_hidden_until_the_impression_is_i
     finally:
         client.change_practice(PracticeSettings(name="", hide_answer_until_impression=False))
     assert client.practice().hide_answer_until_impression is False
+
+
+def test_a_screening_list_is_made_filled_and_read(client, jpeg):
+    made = client.make_screening("Camera 2")
+    assert client.add_to_screening(made.id, [("a.jpg", jpeg), ("b.txt", b"x")]).arrived == 2
+    for _ in range(600):
+        if not client.screening(made.id).waiting:
+            break
+        time.sleep(0.05)
+    rows = list(client.screening_pictures(made.id))
+    assert [(row.name, row.result.status) for row in rows] == [("a.jpg", "assessed"), ("b.txt", "unreadable")]
 
 
 # -- lost connections -------------------------------------------------------------------------------------------------

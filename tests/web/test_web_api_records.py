@@ -3,6 +3,7 @@
 import io
 import json
 import threading
+import time
 import zipfile
 from typing import get_args
 
@@ -10,6 +11,8 @@ import pytest
 
 from dermaloop.cases import words
 from dermaloop.cases.actor import system
+from dermaloop.cases.job_results import ItemOrder, Show
+from dermaloop.cases.job_tables import ItemState
 from dermaloop.cases.practice import Practice, change_practice
 from dermaloop.cases.roles import Role, Scope
 from dermaloop.cases.worklist import Order
@@ -17,7 +20,7 @@ from dermaloop.core.manifest import Confirmation
 from dermaloop.core.prediction import Decision
 from dermaloop.core.synthetic import draw_lesion
 from dermaloop.web import wording
-from dermaloop.wire import assessment, base
+from dermaloop.wire import assessment, base, screenings
 from support.api import FINDING, PATIENT, bearer, get, new_case, new_lesion, post, upload
 from support.hostile import save
 from support.people import sign_in
@@ -276,6 +279,55 @@ def test_a_wrong_cursor_or_filter_is_named(program):
     _problem(program.get("/api/v1/patients?cursor=x"), 422, "invalid_record", "cursor")
 
 
+# -- screening lists --------------------------------------------------------------------------------------------------
+
+
+def _assessed(program, screening):
+    for _ in range(600):
+        found = get(program, f"/screenings/{screening}")
+        if not found["waiting"]:
+            return found
+        time.sleep(0.05)
+    raise AssertionError("the list is not worked off")
+
+
+def test_a_list_is_made_once_filled_assessed_read_and_deleted(program, store, lesion_jpeg, second_jpeg, blank_png):
+    key = {"Idempotency-Key": "list"}
+    made = [post(program, "/screenings", {"name": "Camera 2"}, headers=key) for _ in range(2)]
+    assert made[0] == made[1]
+    screening = made[0]["id"]
+    files = [("a.jpg", lesion_jpeg), ("b.jpg", second_jpeg), ("c.png", blank_png), ("d.txt", b"no picture")]
+    for _ in range(2):
+        answer = program.post(f"/api/v1/screenings/{screening}/pictures", files=[("pictures", one) for one in files])
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["arrived"] == 4
+    found = _assessed(program, screening)
+    assert (found["declined"], found["failed"], found["refer"] + found["below"]) == (1, 1, 2)
+
+    rows = _all(program, f"/screenings/{screening}/pictures?limit=3&order=arrival", "pictures")
+    assert [row["name"] for row in rows] == [name for name, _ in files]
+    assert [row["result"]["status"] for row in rows] == ["assessed", "assessed", "abstained", "unreadable"]
+    (failed,) = get(program, f"/screenings/{screening}/pictures?show=failed")["pictures"]
+    assert (failed["name"], failed["result"]["reasons"][0]["code"]) == ("d.txt", "not_an_image")
+    _problem(program.get(f"/api/v1/screenings/{screening}/pictures?cursor=-1"), 422, "invalid_record", "cursor")
+
+    assert program.post(f"/api/v1/screenings/{screening}/stop").json()["cancelled_at"]
+    refused = program.post(f"/api/v1/screenings/{screening}/pictures", files=[("pictures", ("e.jpg", lesion_jpeg))])
+    _problem(refused, 409, "conflict", screening)
+    assert program.post(f"/api/v1/screenings/{screening}/resume").json()["cancelled_at"] is None
+    assert [one["id"] for one in get(program, "/screenings")["screenings"]] == [screening]
+
+    program.headers.update(bearer(store, Role.CLINICIAN))
+    assert program.post(f"/api/v1/screenings/{screening}/deletion").json()["code"] == "role_missing"
+    program.headers.update(bearer(store, Role.LEAD))
+    assert program.post(f"/api/v1/screenings/{screening}/deletion").json() == {"images_removed": 3}
+    _problem(program.get(f"/api/v1/screenings/{screening}"), 404, "record_not_found", screening)
+    with store.database.engine.connect() as connection:
+        assert "Camera 2" not in "".join(connection.connection.driver_connection.iterdump())
+    again = program.post("/api/v1/screenings", json={"name": "Camera 2"}, headers=key)
+    _problem(again, 404, "record_not_found", screening)
+
+
 # -- what is refused --------------------------------------------------------------------------------------------------
 
 
@@ -405,6 +457,9 @@ def test_a_token_tells_what_it_is_and_a_browser_has_none(make_client, store):
         (base.Order, Order),
         (base.Role, Role),
         (base.Decision, set(Decision) - {Decision.NONE}),
+        (screenings.Show, Show),
+        (screenings.ItemOrder, ItemOrder),
+        (screenings.ItemState, ItemState),
         (base.ConfirmationKind, set(Confirmation) - {Confirmation.UNKNOWN}),
     ],
 )

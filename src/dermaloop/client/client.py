@@ -29,6 +29,7 @@ from dermaloop.wire.entries import (
     PracticeSettings,
     ReasonEntry,
 )
+from dermaloop.wire.screenings import ItemOrder, Screening, ScreeningEntry, ScreeningPage, ScreeningPicture, Show
 
 Shape = TypeVar("Shape", bound=Answer)
 
@@ -246,6 +247,31 @@ class Client:
     def heatmap(self, prediction_id: str) -> bytes:
         """Where the evidence of an answer lies, as a transparent PNG."""
         return self._transport.get(at("/predictions", prediction_id, "heatmap")).content
+
+    def make_screening(self, name: str, *, key: str | None = None) -> Screening:
+        """Begins a screening list: pictures without patients, assessed in the background."""
+        return self._make(Screening, "/screenings", ScreeningEntry(name=name), key)
+
+    def add_to_screening(self, screening_id: str, pictures: Iterable[Picture]) -> Screening:
+        """Adds pictures to a list; one that is there already is not added twice."""
+        path = at("/screenings", screening_id, "pictures")
+        return read(Screening, self._transport.send("POST", path, files=files(pictures)))
+
+    def screening(self, screening_id: str) -> Screening:
+        """How far a list is."""
+        return read(Screening, self._transport.get(at("/screenings", screening_id)))
+
+    def screening_pictures(
+        self, screening_id: str, *, show: Show = "all", order: ItemOrder = "arrival"
+    ) -> Iterator[ScreeningPicture]:
+        """A list's pictures with their answers, fetched a page at a time."""
+        path, cursor = at("/screenings", screening_id, "pictures"), None
+        while True:
+            page = read(ScreeningPage, self._transport.get(path, show=show, order=order, cursor=cursor))
+            yield from page.pictures
+            cursor = page.next
+            if cursor is None:
+                return
 
     def practice(self) -> documents.Practice:
         """The practice's settings."""

@@ -155,18 +155,25 @@ async def arrived(request: Request, job_id: str) -> JSONResponse:
 @router.post("/screenings/{job_id}/pictures", dependencies=[_TAKERS])
 async def add_by_form(request: Request, job_id: str) -> Response:
     """Takes the pictures of the plain form in."""
-    await _take_in(request, job_id)
+    await take_in(request, job_id)
     return RedirectResponse(f"/screenings/{job_id}", HTTPStatus.SEE_OTHER)
 
 
 @router.post("/screenings/{job_id}/pictures/part", dependencies=[_TAKERS])
 async def add_by_script(request: Request, job_id: str) -> Response:
     """Takes a piece of a folder in. When it answers, the pictures survive anything that the records survive."""
-    await _take_in(request, job_id)
+    await take_in(request, job_id)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
-async def _take_in(request: Request, job_id: str) -> None:
+async def take_in(request: Request, job_id: str) -> None:
+    """Takes the pictures of a request into a list; one of the same name and content is there once, however often sent.
+
+    Raises:
+        WebError: As `upload.receive` and `Capacity` say.
+        RecordNotFoundError: There is no such list.
+        ConflictError: It rests, or would grow too long.
+    """
     desk, actor = desk_of(request), identity_of(request).actor
     check = functools.partial(check_upload_token, request)
     with desk.screening.storing.place():
@@ -265,6 +272,17 @@ async def resume(request: Request, job_id: str) -> Response:
 @router.post("/screenings/{job_id}/delete", dependencies=[_WRITERS])
 async def delete(request: Request, job_id: str) -> Response:
     """Deletes the list with its pictures. Cannot be undone."""
+    await remove(request, job_id)
+    return RedirectResponse("/screenings", HTTPStatus.SEE_OTHER)
+
+
+async def remove(request: Request, job_id: str) -> int:
+    """Deletes a list where who asks may; gives how many pictures were removed from the store.
+
+    Raises:
+        RecordNotFoundError: There is no such list.
+        WebError: `role_missing`.
+    """
     desk, actor = desk_of(request), identity_of(request).actor
     found = await desk.read(lambda session: jobs.numbers(session, job_id))
     if not _may_delete(request, found):
@@ -274,5 +292,4 @@ async def delete(request: Request, job_id: str) -> Response:
             field=Role.LEAD.value,
             way_out="Ask one.",
         )
-    await run_in_threadpool(job_deletion.delete_job, desk.store, actor, job_id)
-    return RedirectResponse("/screenings", HTTPStatus.SEE_OTHER)
+    return await run_in_threadpool(job_deletion.delete_job, desk.store, actor, job_id)
