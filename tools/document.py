@@ -126,14 +126,25 @@ def training_keys() -> str:
     """One row per key of a training recipe, its meaning taken from the text under the field."""
     from dermaloop.training import recipe  # noqa: PLC0415
 
-    source = ast.parse(Path(recipe.__file__).read_text())
+    return _keys_of(recipe, recipe.Recipe)
+
+
+def plan_keys() -> str:
+    """One row per key of a plan of refining, its meaning taken from the text under the field."""
+    from dermaloop.refine import plan  # noqa: PLC0415
+
+    return _keys_of(plan, plan.Plan)
+
+
+def _keys_of(module: Any, root: Any) -> str:
+    source = ast.parse(Path(module.__file__).read_text())
     texts = {node.name: _texts_under_fields(node) for node in source.body if isinstance(node, ast.ClassDef)}
     rows = []
-    for field in dataclasses.fields(recipe.Recipe):
-        part = getattr(recipe, str(field.type), None)
+    for field in dataclasses.fields(root):
+        part = getattr(module, str(field.type), None)
         if part is None:
             default = "needed" if field.default is dataclasses.MISSING else _shown(field.default)
-            rows.append((f"`{field.name}`", default, texts["Recipe"].get(field.name, "")))
+            rows.append((f"`{field.name}`", default, texts[root.__name__].get(field.name, "")))
             continue
         for inner in dataclasses.fields(part):
             factory = inner.default_factory
@@ -141,6 +152,21 @@ def training_keys() -> str:
             meaning = texts[part.__name__].get(inner.name, "")
             rows.append((f"`{field.name}.{inner.name}`", _shown(default), meaning))
     return table(("Key", "Default", "Meaning"), rows)
+
+
+def eligibility() -> str:
+    """One row per group of diagnoses: what confirms them, and why only that."""
+    from dermaloop.refine.eligibility import TABLE  # noqa: PLC0415
+
+    rows = [(", ".join(row.diagnoses), ", ".join(row.confirmations), row.reason) for row in TABLE]
+    return table(("Diagnoses", "Confirmed by", "Why"), rows)
+
+
+def exclusions() -> str:
+    """One row per rule that keeps a picture from training, in the order in which they are asked."""
+    from dermaloop.refine.eligibility import RULES  # noqa: PLC0415
+
+    return table(("Word", "Why the picture may not train"), [(f"`{word}`", text) for word, text in RULES.items()])
 
 
 def _texts_under_fields(node: ast.ClassDef) -> dict[str, str]:
@@ -276,7 +302,9 @@ def choices_of(parameter: Any) -> list[str]:
 
 MACHINE_DEPENDENT = {"workers"}
 """Options whose default is not the same everywhere, so that a page cannot state it."""
-COMMAND_NAMES = ("curate", "train", "evaluate", "classify", "bundle", "serve", "account", "store", "audit", "registry")
+COMMAND_NAMES = (
+    "curate", "train", "evaluate", "classify", "bundle", "serve", "account", "store", "audit", "registry", "feedback", "refine",
+)  # fmt: skip
 PARTS: dict[str, Callable[[], str]] = {
     "manifest-columns": manifest_columns,
     "manifest-rules": manifest_rules,
@@ -286,6 +314,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "importers": importers,
     "dataset-keys": dataset_keys,
     "training-keys": training_keys,
+    "plan-keys": plan_keys,
+    "eligibility": eligibility,
+    "exclusions": exclusions,
     "refusals": refusals,
     "problems": problems,
     "metrics": metrics,

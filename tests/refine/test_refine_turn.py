@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from dermaloop.cases import flags, registry
+from dermaloop.cases import registry
 from dermaloop.cases.frozen_uses import count_uses
 from dermaloop.core.bundle import open_bundle
 from dermaloop.core.errors import ManifestError
-from dermaloop.core.manifest import Split, read
 from dermaloop.refine.plan import PlanError
 from dermaloop.refine.turn import Inputs, RefineError, take_turn
 from support.challengers import crown, easy_plan, make_champion
@@ -103,47 +102,6 @@ def test_the_turn_refuses_what_it_must(store, champion, tmp_path):
     with store.database.begin() as session:
         assert count_uses(session, champion.frozen.identity()) == 0, "nothing was looked at"
         assert len(registry.listing(session)) == 1
-
-
-def test_a_challenger_that_fails_a_gate_is_not_proposed(store, champion, tmp_path):
-    crown(store, champion)
-    clinic(store, 12)
-    plan = easy_plan(tmp_path, gates={"size_ratio": 0.01})
-    outcome = take_turn(store, ADA, tmp_path / "work", inputs(champion, tmp_path, plan=plan))
-    assert outcome.word == "refused"
-    assert "size" in outcome.said
-    assert outcome.model == ""
-    with store.database.begin() as session:
-        assert len(registry.listing(session)) == 1
-    assert "Not proposed" in (outcome.folder / "evidence" / "report.html").read_text()
-
-
-def test_what_is_flagged_does_not_train_until_a_lead_has_looked(store, champion, tmp_path):
-    crown(store, champion)
-    made = clinic(store, 12)
-    shared = made[0][1]
-    from support.refining import confirmed, tinted  # noqa: PLC0415
-    from support.trainings import FINE  # noqa: PLC0415
-
-    confirmed(store, stripped=tinted(FINE[0], 0), named="NV")
-    plan = easy_plan(tmp_path, required_gates=["size"], gates={"size_ratio": 0.01})
-    outcome = take_turn(store, ADA, tmp_path / "work", inputs(champion, tmp_path, plan=plan))
-    checked = read(outcome.folder / "checked" / "manifest.parquet")
-    reasons = dict(zip(checked.column("image_id"), checked.column("reject_reason"), strict=True))
-    assert reasons[shared.id] == "held_back"
-    trained = checked.where(split=[Split.TRAIN, Split.VALIDATION, Split.CALIBRATION, Split.TEST])
-    assert shared.id not in trained.column("image_id")
-    with store.database.begin() as session:
-        waiting = [one for one in flags.list_flags(session, ADA) if one.about == shared.id]
-        assert [str(one.kind) for one in waiting].count("same picture") == 1
-        for one in flags.list_flags(session, ADA):
-            flags.review_flag(session, ADA, one.id, verdict="accepted", reason="looked at the slides")
-    again = take_turn(store, ADA, tmp_path / "work", inputs(champion, tmp_path, plan=plan))
-    assert again.turn == outcome.turn + 1
-    checked = read(again.folder / "checked" / "manifest.parquet")
-    assert shared.id in checked.where(split=[Split.TRAIN, Split.VALIDATION, Split.CALIBRATION, Split.TEST]).column(
-        "image_id"
-    )
 
 
 def test_two_turns_at_once_in_one_folder_are_refused(store, champion, tmp_path):

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from dermaloop.cases import registry
+from dermaloop.core import bundle as bundles
 from dermaloop.core.bundle import Bundle
 from dermaloop.core.manifest import Manifest, Split
 from dermaloop.pipeline.package import package
 from dermaloop.refine import plan as plans
+from dermaloop.refine import steps
+from dermaloop.refine.feedback_report import write_json
 from dermaloop.refine.plan import ReadPlan
 from dermaloop.training import recipe as recipes
-from dermaloop.training.run import WEIGHTS, train
+from dermaloop.training.run import RUN, WEIGHTS, train
 from support.refining import ADA
 from support.trainings import lesion_manifest, small, write_toml
 
@@ -80,3 +83,24 @@ def easy_plan(folder: Path, **changes: Any) -> ReadPlan:
         f"{text}[recipe]\n{named}" + ("[" + tables).replace("\n[", "\n[recipe.").replace("[", "[recipe.", 1)
     )
     return plans.load(path)
+
+
+def stub_training(monkeypatch: Any, bundle: Bundle) -> None:
+    """Training and packaging that take no time: the challenger is `bundle` under another name.
+
+    What a turn keeps, skips and finds again is the same; what a network learns is tested with the real ones.
+    """
+
+    def trains(_recipe: Any, _rows: Any, out: Path, **_: Any) -> Any:
+        out.mkdir(exist_ok=True)
+        (out / WEIGHTS).write_bytes(b"weights")
+        write_json(out / RUN, {"steps": 0})
+        return object()
+
+    def packages(_trained: Any, rows: Manifest, out: Path, *, version: str, licence: str, created: str) -> Bundle:
+        about = {"name": "stub", "version": version, "licence": licence, "created": created}
+        spec = bundle.spec.model_copy(update={**about, "manifest_sha256": rows.identity()})
+        return bundles.write(out, spec, dict(bundle.parts))
+
+    monkeypatch.setattr(steps.training, "train", trains)
+    monkeypatch.setattr(steps.packaging, "package", packages)

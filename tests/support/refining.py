@@ -96,6 +96,6 @@ def confirmed(
     return case, image, entry
 
 
-def clinic(store: Any, n: int, *, first: int = 0, **more: Any) -> list[Any]:
-    """`n` confirmed cases, the four drawn diagnoses in turn."""
+def clinic(store: Any, n: int, *, first: int = 500, **more: Any) -> list[Any]:
+    """`n` confirmed cases, the four drawn diagnoses in turn; no seed is one of `lesion_manifest`'s."""
     return [confirmed(store, FINE[k % len(FINE)], seed=first + k, **more) for k in range(n)]
