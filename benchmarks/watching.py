@@ -1,7 +1,7 @@
 """How soon the watch finds a change, and how often it finds one that is not there.
 
     python benchmarks/watching.py DATA --out docs/watching.json
-    python benchmarks/watching.py DATA --cache pools.pickle --streams 40 --years 200
+    python benchmarks/watching.py DATA --cache pools.pickle --streams 20 --years 200 --visits 1000
 
 Assesses real pictures once with the bundle that ships, then draws visits from them again and again. Nothing is tuned on
 the figures: limits are the defaults. With a cache the pictures are assessed only once; it is read back with pickle, so
@@ -53,14 +53,13 @@ def pools(folder: Path, classifier: Classifier) -> dict[str, streams.Pool]:
 
 
 def mixed(name: str, share: float) -> Draw:
-    """A share of the visits comes from another pool."""
+    """A share of the visits comes from another pool; the share of malignant lesions stays what it was."""
 
     def draw(rng: np.random.Generator, found: dict[str, streams.Pool]) -> streams.Pool:
-        both = streams.together([found["usual"], found[name]])
-        own = len(found["usual"])
-        other = rng.random(AFTER) < share
-        rows = np.where(other, own + rng.integers(0, len(found[name]), AFTER), rng.integers(0, own, AFTER))
-        return both.take(rows)
+        own = streams.drawn(rng, found["usual"], AFTER, PREVALENCE)
+        other = streams.drawn(rng, found[name], AFTER, PREVALENCE)
+        rows = np.arange(AFTER) + AFTER * (rng.random(AFTER) < share)
+        return streams.together([own, other]).take(rows)
 
     return draw
 
@@ -126,7 +125,11 @@ def unchanged(found: dict[str, streams.Pool], bundle: Bundle, years: int, visits
     for year in range(years):
         rng = np.random.default_rng(10_000 + year)
         report = streams.looked(
-            streams.drawn(rng, found["usual"], visits, PREVALENCE), bundle, Limits(), seed=20_000 + year
+            streams.drawn(rng, found["usual"], visits, PREVALENCE),
+            bundle,
+            Limits(),
+            seed=20_000 + year,
+            a_year=visits,
         )
         raised = [one.name for one in report.findings if one.state in (State.ALARM, State.SLIGHT)]
         alarms.update(raised)
@@ -141,6 +144,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="where assessed pictures are kept between runs")
     parser.add_argument("--streams", type=int, default=40)
     parser.add_argument("--years", type=int, default=100)
+    parser.add_argument("--visits", type=int, default=streams.VISITS_A_YEAR, help="in a year without a change")
     parser.add_argument("--out", type=Path, help="JSON to write")
     arguments = parser.parse_args()
     bundle = open_bundle(default_bundle_path())
@@ -156,7 +160,7 @@ def main() -> None:
     for name, draw in CHANGES.items():
         result["changes"][name] = delays(found, bundle, draw, arguments.streams)
         print(name, result["changes"][name], flush=True)
-    result["unchanged"] = unchanged(found, bundle, arguments.years, streams.VISITS_A_YEAR)
+    result["unchanged"] = unchanged(found, bundle, arguments.years, arguments.visits)
     print(result["unchanged"], f"{time.process_time() - began:.0f} s of CPU")
     if arguments.out:
         arguments.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

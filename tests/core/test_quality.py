@@ -229,3 +229,15 @@ def test_ordinary_real_pictures_are_far_from_alarming(data_folder):
         "border_share": 0.1,
     }.items():
         assert np.median([one[name] for one in measured]) < most
+
+
+def test_colour_shares_follow_the_white_balance_and_not_the_light():
+    picture = np.asarray(skin())
+    red, blue = quality.colour_shares(picture)
+    mean = picture.reshape(-1, 3).mean(axis=0)
+    assert (red, blue) == pytest.approx((mean[0] / mean.sum(), mean[2] / mean.sum()))
+    darker = (picture * 0.5).round().astype(np.uint8)
+    assert quality.colour_shares(darker) == pytest.approx((red, blue), abs=0.003)
+    warmer = np.clip(picture * np.asarray([1.1, 1.0, 0.9]), 0, 255).astype(np.uint8)
+    assert quality.colour_shares(warmer)[0] > red + 0.02
+    assert quality.colour_shares(np.zeros((16, 16, 3), np.uint8)) == (1 / 3, 1 / 3)

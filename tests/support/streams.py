@@ -166,14 +166,16 @@ def together(parts: Iterable[Pool]) -> Pool:
     )
 
 
-def times(count: int) -> NDArray[np.float64]:
+def times(count: int, a_year: int = VISITS_A_YEAR) -> NDArray[np.float64]:
     """When each of so many visits was."""
-    return _START + np.arange(count) * (365.25 * DAY_S / VISITS_A_YEAR)
+    return _START + np.arange(count) * (365.25 * DAY_S / a_year)
 
 
-def looked(visits: Pool, bundle: Bundle, limits: Limits, *, confirmed: float = 0.3, seed: int = 0) -> Any:
+def looked(
+    visits: Pool, bundle: Bundle, limits: Limits, *, confirmed: float = 0.3, seed: int = 0, a_year: int = VISITS_A_YEAR
+) -> Any:
     """What the watch says of visits, a share of which is confirmed ten days later."""
-    at = times(len(visits))
+    at = times(len(visits), a_year)
     known = np.flatnonzero(np.random.default_rng(seed).random(len(visits)) < confirmed)
     probability = np.asarray(visits.values["probability"])
     cases = Confirmed(

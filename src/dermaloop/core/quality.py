@@ -92,7 +92,8 @@ def colour_shares(rgb: NDArray[np.uint8]) -> tuple[float, float]:
     Returns:
         Each in [0, 1], a third for grey; a black picture counts as grey.
     """
-    red, green, blue = (float(value) for value in rgb.reshape(-1, 3).mean(axis=0))
+    counts = np.asarray(Image.fromarray(rgb).histogram(), np.int64).reshape(3, 256)
+    red, green, blue = (counts @ np.arange(256)).tolist()  # several times quicker than adding up the pixels
     total = red + green + blue
     return (red / total, blue / total) if total else (1 / 3, 1 / 3)
 

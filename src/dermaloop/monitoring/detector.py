@@ -31,6 +31,8 @@ _POWER = 0.3
 _SHARES = (0.15, 0.35, 0.7)
 """Of the most that can be staked against a mean without going bankrupt."""
 _MOST = 1e100
+_BLOCK = 32
+"""Cases at once: so few that no product of so many factors, of at most some thousands, leaves the range of a float."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,23 +101,31 @@ def detect(factors: NDArray[np.float64], laid: NDArray[np.float64], limit: float
     """Runs one detector over a stream.
 
     Args:
-        factors: float64 (N, E), the bets of E experts on each case; the detector is their mean.
+        factors: float64 (N, E), above 0, the bets of E experts on each case; the detector is their mean.
         laid: float64 (N,), what is newly laid on each case, see `stakes`.
         limit: The sum that is an alarm, e.g. measures / false alarms a year.
     """
-    count, experts = factors.shape
-    sums, best = np.zeros(experts), np.ones(experts)
-    since = np.zeros(experts, dtype=np.int64)
-    evidence = np.zeros(count)
+    experts = factors.shape[1]
+    start = np.zeros(experts)
+    evidence = np.empty(len(factors))
     alarm: int | None = None
-    began: int | None = None
-    for case in range(count):
-        # An e-CUSUM beside each sum, only to say when its evidence began.
-        fresh = (best <= 1) | (sums <= 0)
-        since[fresh] = case
-        sums = np.minimum((sums + laid[case] / experts) * factors[case], _MOST)
-        best = np.minimum(np.where(fresh, 1.0, best) * factors[case], _MOST)
-        evidence[case] = sums.sum() / limit
-        if alarm is None and evidence[case] >= 1:
-            alarm, began = case, int(since[int(sums.argmax())])
+    for first in range(0, len(factors), _BLOCK):
+        block, new = factors[first : first + _BLOCK], laid[first : first + _BLOCK, None] / experts
+        # sum[t] = (sum[t - 1] + laid[t]) * factor[t], for a block of cases at once.
+        grown = np.cumprod(block, axis=0)
+        before = np.concatenate([np.ones((1, experts)), grown[:-1]])
+        sums = np.minimum(grown * (start + np.cumsum(new / before, axis=0)), _MOST)
+        evidence[first : first + len(block)] = sums.sum(axis=1) / limit
+        start = sums[-1]
+        if alarm is None and (reached := np.flatnonzero(evidence[first : first + len(block)] >= 1)).size:
+            alarm = first + int(reached[0])
+            strongest = int(sums[reached[0]].argmax())
+    began = None if alarm is None else _beginning(factors[: alarm + 1, strongest], laid[: alarm + 1])
     return Trace(evidence, alarm, began)
+
+
+def _beginning(factors: NDArray[np.float64], laid: NDArray[np.float64]) -> int:
+    """The case from which on one expert would have won most, of those that something was laid on."""
+    won = np.cumsum(np.log(factors))
+    since = won[-1] - won + np.log(factors)
+    return int(np.where(laid > 0, since, -np.inf).argmax())

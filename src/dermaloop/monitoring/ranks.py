@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK = 256
+_BLOCK = 64
 
 
 def conformal_p(values: NDArray[np.float64], ties: NDArray[np.float64]) -> NDArray[np.float64]:
