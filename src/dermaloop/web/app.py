@@ -188,7 +188,7 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
         title="dermaloop",
         version=__version__,
         summary="Finds skin cancer in photographs of skin lesions.",
-        description=f"{DISCLAIMER} Pictures are assessed in memory and never stored.",
+        description=f"{DISCLAIMER} Pictures sent to `/api/v1/classify` are assessed in memory and not stored.",
         license_info={"name": f"Software: Apache-2.0. Model: {classifier.bundle.spec.licence}"},
         openapi_url=None,  # served by a route of ours, which states who may read it
         docs_url=None,
