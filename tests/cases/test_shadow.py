@@ -1,5 +1,7 @@
 """What a model said silently: kept apart, counted, compared case by case, and gone with its patient."""
 
+import json
+import zipfile
 from datetime import date
 
 import pytest
@@ -9,6 +11,7 @@ from dermaloop.cases.actor import system
 from dermaloop.cases.comparison import Share, compare, mcnemar
 from dermaloop.cases.deletion import delete_patient
 from dermaloop.cases.errors import InvalidRecordError, RecordNotFoundError
+from dermaloop.cases.export import export_patient
 from dermaloop.cases.model_tables import SilentKind
 from dermaloop.core.prediction import Decision, Status
 from support.clinic import assessed, new_case, new_image, picture, prediction
@@ -107,6 +110,15 @@ def test_nobody_who_looks_at_the_case_sees_it(either_store, actor, model):
         file = casework.open_case(session, actor, image.case_id)
     assert [one.prediction.bundle for one in file.predictions] == ["reference@0123456789ab"]
     assert model.identity not in repr(file)
+
+
+def test_the_patient_gets_it_with_their_record(either_store, actor, model, tmp_path):
+    image = case_with(either_store, actor, Decision.REFER)
+    say(either_store, model, image, Decision.NO_REFERRAL)
+    export_patient(either_store, actor, image.patient_id, tmp_path / "record.zip")
+    with zipfile.ZipFile(tmp_path / "record.zip") as packed:
+        found = json.loads(packed.read("record.json"))["silent_predictions"]
+    assert [(one["image_id"], one["decision"], one["kind"]) for one in found] == [(image.id, "no_referral", "shadow")]
 
 
 def test_what_was_missed_is_counted_and_a_deleted_patient_is_compared_no_more(either_store, actor, model):

@@ -23,6 +23,7 @@ from dermaloop.cases import audit, codec
 from dermaloop.cases.actor import Actor
 from dermaloop.cases.database import Base, now
 from dermaloop.cases.images import DamagedImageError, MissingImageError
+from dermaloop.cases.model_tables import SilentPredictionRow
 from dermaloop.cases.records import (
     Case,
     ConfirmationEntry,
@@ -38,6 +39,7 @@ from dermaloop.cases.records import (
     stored_prediction,
 )
 from dermaloop.cases.rows import find
+from dermaloop.cases.shadow import SilentPrediction
 from dermaloop.cases.store import Store
 from dermaloop.cases.tables import (
     CaseRow,
@@ -131,6 +133,7 @@ def _read(session: Session, patient_id: str) -> dict[str, Sequence[Any]]:
         "cases": records(Case, of(CaseRow)),
         "images": tuple(image for image in records(Image, of(ImageRow)) if image.deleted_at is None),
         "predictions": tuple(stored_prediction(row) for row in of(PredictionRow)),
+        "silent_predictions": records(SilentPrediction, of(SilentPredictionRow)),
         "impressions": records(Impression, of(ImpressionRow)),
         "confirmations": records(ConfirmationEntry, of(ConfirmationRow)),
         "signoffs": records(SignOff, of(SignOffRow)),

@@ -8,6 +8,7 @@ a patient: no function of the records reads these rows. The comparison is `cases
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +22,28 @@ from dermaloop.cases.model_rows import find_row
 from dermaloop.cases.model_tables import ShadowTallyRow, SilentKind, SilentPredictionRow
 from dermaloop.cases.rows import find
 from dermaloop.cases.tables import CaseRow, ImageRow, PredictionRow
-from dermaloop.core.prediction import Prediction
+from dermaloop.core.prediction import Decision, Prediction, Status
+from dermaloop.core.taxonomy import Diagnosis
+
+
+@dataclass(frozen=True, slots=True)
+class SilentPrediction:
+    """What a model said of a picture without anybody being shown it."""
+
+    id: str
+    kind: SilentKind
+    model_id: str
+    case_id: str
+    image_id: str
+    beside_id: str
+    made_at: datetime
+    status: Status
+    malignant_probability: float | None
+    decision: Decision
+    operating_point: str
+    threshold: float | None
+    top_diagnosis: Diagnosis | None
+    ood_distance: float | None
 
 
 @dataclass(frozen=True, slots=True)
