@@ -69,7 +69,7 @@
       byId("phone-count").before(article);
       if (article.dataset.kept === "no" && article.dataset.readable === "yes") rejected.push(file);
       byId("live").textContent = article.textContent.replace(/\s+/g, " ").trim();
-      article.focus();
+      article.scrollIntoView({ block: "nearest" });
     }
     byId("sending").hidden = true;
     form.inert = false;
