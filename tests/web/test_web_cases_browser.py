@@ -154,6 +154,13 @@ def test_a_case_from_the_patient_to_the_confirmed_diagnosis(open_page, files):
     expect(page.locator(".chart polyline")).to_have_count(1)
     expect(page.locator(".visits > li")).to_have_count(2)
 
+    page.get_by_role("link", name="Insights").click()
+    page.get_by_role("link", name="10 years").click()
+    expect(page.get_by_text("1 lesion with a confirmed diagnosis: 1 malignant")).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("Clinician's diagnosis")).get_by_text("1 of 1")).to_be_visible()
+    page.get_by_text("The same as a table").click()
+    expect(page.get_by_role("row", name=re.compile("^Sep 2026|^Aug 31, 2026"))).to_be_visible()
+
 
 def test_the_worklist_is_walked_by_keyboard_and_letters_stay_letters(open_page, files):
     page = open_page("/worklist")
@@ -230,6 +237,7 @@ def shown(app, address, browser, files, store):
         "case": case,
         "case-hidden": hidden,
         "practice": address + "/practice",
+        "insights": address + "/insights?since=2026-01-01&until=2026-12-31",
     }
     return {name: url.removeprefix(address) for name, url in whole.items()}
 

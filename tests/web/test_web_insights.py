@@ -67,7 +67,7 @@ def test_ten_cases_give_a_share_and_nine_do_not(client, store):
     assert "10 of 10: 100% (95% interval 72% to 100%)" in text
     assert "9 of 9: too few for a share, which needs 10" in text
     assert "Who gets a biopsy is not random." in text
-    assert "Agreed in 19 of 19 cases : 100% (95% interval 83% to 100%)" in text
+    assert "Agreed in 19 of 19 cases: 100% (95% interval 83% to 100%)" in text
     assert "19 lesions with a confirmed diagnosis: 10 malignant, 9 benign, 0 indeterminate." in text
     whiskers = re.findall(r'class="range" x1="([\d.]+)%" x2="([\d.]+)%"', page.text)
     assert whiskers == [("72.25", "100.0")] * 3, "one for each judge's sensitivity, none of nine"
