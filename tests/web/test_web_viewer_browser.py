@@ -20,7 +20,7 @@ expect = playwright_api.expect
 pytestmark = pytest.mark.browser
 
 SIDE = 400
-RED, BLUE = (200, 30, 30), (30, 30, 200)
+RED, BLUE, YELLOW = (200, 30, 30), (30, 30, 200), (210, 200, 40)
 HEAD = '{% import "_viewer.html" as v %}{{ v.assets() }}'
 ONE = 'v.viewer("one", "/red.png", 400, 400, label="Lesion on the arm"'
 SNIPPETS = {
@@ -29,6 +29,7 @@ SNIPPETS = {
     "/scale": ONE + ", mm_per_px=0.02)",
     "/lost": ONE.replace("/red", "/nothing") + ")",
     "/over": ONE + ', second="/blue.png", first_label="March", second_label="May")',
+    "/placed": ONE + ', second="/halves.png", second_place={"in_view": "0.5 0.25 0.4 90"}, start="0.4 0.1 0.6 0.7")',
     "/lesion": ONE.replace("/red", "/lesion") + ', heatmap="/heat.png", frame=(0, 0, 1, 1), mm_per_px=0.03)',
 }
 LINKED = ONE + ', link="pair")'
@@ -39,9 +40,12 @@ PAIR = f"{{{{ {LINKED} }}}}{{{{ {LINKED.replace('one', 'two').replace('red', 'bl
 def address():
     snippets = {path: (HEAD, '{% import "_viewer.html" as v %}{{ ' + body + " }}") for path, body in SNIPPETS.items()}
     snippets["/pair"] = (HEAD, '{% import "_viewer.html" as v %}<div class="viewers">' + PAIR + "</div>")
+    halves = Image.new("RGB", (SIDE, SIDE), BLUE)
+    halves.paste(YELLOW, (SIDE // 2, 0, SIDE, SIDE))
     pictures = {
         "/red.png": save(Image.new("RGB", (SIDE, SIDE), RED), "PNG"),
         "/blue.png": save(Image.new("RGB", (SIDE, SIDE), BLUE), "PNG"),
+        "/halves.png": save(halves, "PNG"),
         "/lesion.png": save(draw_lesion(4, size_px=SIDE, malignant=True), "PNG"),
         "/heat.png": heatmap_png(np.ones((8, 8), dtype=np.float32)),
     }
@@ -236,6 +240,17 @@ def test_a_curtain_a_fade_and_a_blink_compare_two_pictures(watched):
     slider.focus()
     page.keyboard.press("Home")
     assert _extent(_pixels(page), RED) > 300
+    other = page.get_by_role("button", name="Show the other")
+    other.click()
+    assert _extent(_pixels(page), BLUE) > 300, "each press shows the other one, and nothing blinks"
+    other.press("Enter")
+    assert _extent(_pixels(page), RED) > 300
+
+
+def test_a_blink_shows_both_in_turn_until_it_is_stopped(watched):
+    page = _open(watched, "/over", reduced_motion="no-preference")
+    page.get_by_label("Fade").check()
+    page.get_by_role("slider").press("Home")
     blink = page.get_by_role("button", name="Blink")
     blink.click()
     expect(blink).to_have_attribute("aria-pressed", "true")
@@ -247,6 +262,31 @@ def test_a_curtain_a_fade_and_a_blink_compare_two_pictures(watched):
     assert seen == {"first", "second"}
     blink.click()
     assert _extent(_pixels(page), RED) > 300
+
+
+def test_a_second_picture_lies_turned_where_it_was_placed(watched):
+    """Its left half blue and its right half yellow; turned by a quarter clockwise, blue is above yellow."""
+    page = _open(watched, "/placed")
+    page.get_by_role("slider").press("Home")  # all of the second one
+    page.get_by_role("button", name="Show all of it").click()
+    pixels = _pixels(page)
+    side = _extent(pixels, RED)
+    for colour, top in ((BLUE, 0.25), (YELLOW, 0.45)):
+        rows, columns = np.nonzero(_near(pixels, colour))
+        left, above = (pixels.shape[1] - side) / 2, (pixels.shape[0] - side) / 2
+        assert (columns.min() - left) / side == pytest.approx(0.5, abs=0.02)
+        assert (columns.max() - left) / side == pytest.approx(0.9, abs=0.02)
+        assert (rows.min() - above) / side == pytest.approx(top, abs=0.02)
+        assert (rows.max() - above) / side == pytest.approx(top + 0.2, abs=0.02)
+    page.get_by_role("slider").press("End")
+    assert _extent(_pixels(page), YELLOW) == 0
+    for _ in range(30):  # the curtain in the middle of the second one, whatever its turn
+        page.get_by_role("slider").press("ArrowLeft")
+    columns = np.flatnonzero(_near(_pixels(page), YELLOW).any(axis=0))
+    assert columns.min() == pytest.approx(0.7 * pixels.shape[1], abs=3)
+    page.reload()
+    page.locator("#one[data-ready]").wait_for()
+    assert _extent(_pixels(page), RED) == pytest.approx(side / 0.7, rel=0.02), "it begins with the part it was told to"
 
 
 def test_a_picture_that_does_not_come_is_said(browser, address):
