@@ -129,6 +129,7 @@ def _watched(said: Prediction, image_type: str, device: str) -> WatchedPicture:
     similarity = float(np.mean([case.similarity for case in said.similar]))
     red, blue = imprint.colour
     return WatchedPicture(
+        id=said.sha256,
         at=dt.datetime.fromtimestamp(_START, dt.UTC),
         image_type=image_type,
         device=device,
@@ -176,7 +177,8 @@ def looked(
 ) -> Any:
     """What the watch says of visits, a share of which is confirmed ten days later."""
     at = times(len(visits), a_year)
-    known = np.flatnonzero(np.random.default_rng(seed).random(len(visits)) < confirmed)
+    # A generator of its own: with the one that drew the visits, who is confirmed would follow who is ill.
+    known = np.flatnonzero(np.random.default_rng((seed, 1)).random(len(visits)) < confirmed)
     probability = np.asarray(visits.values["probability"])
     cases = Confirmed(
         at[known] + 10 * DAY_S,
@@ -185,7 +187,7 @@ def looked(
         visits.declined[known],
         probability[known],
     )
-    return look(Stream(at, visits.values), cases, _stated(bundle), limits)
+    return look(Stream(at, visits.values), cases, _stated(bundle), limits, seed=seed)
 
 
 _STATED: dict[str, Stated] = {}

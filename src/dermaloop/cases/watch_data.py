@@ -37,6 +37,7 @@ class WatchedPicture:
     """A picture and what a bundle said of it.
 
     Attributes:
+        id: Of the prediction.
         at: When it was assessed.
         image_type: As the clinician said.
         device: Format and shape of the file, which tells cameras and their settings apart; metadata is not kept.
@@ -48,6 +49,7 @@ class WatchedPicture:
         measures: Number by name.
     """
 
+    id: str
     at: datetime
     image_type: str
     device: str
@@ -120,6 +122,7 @@ def watched_pictures(session: Session, bundle: str) -> list[WatchedPicture]:
 def _picture(row: Any) -> WatchedPicture:
     width, height = (round(side / _SIDE_STEP_PX) * _SIDE_STEP_PX for side in (row.width_px, row.height_px))
     return WatchedPicture(
+        id=row.id,
         at=row.made_at,
         image_type=str(row.image_type),
         device=f"{row.format} {max(width, height)} x {min(width, height)}",

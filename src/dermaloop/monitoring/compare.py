@@ -58,6 +58,7 @@ def compare(
     learning: int,
     most: float | None = None,
     reviews: Sequence[Review] = (),
+    seed: int,
 ) -> Finding:
     """Looks for a change in one measure.
 
@@ -69,8 +70,9 @@ def compare(
         learning: Cases that are only compared with, at the beginning.
         most: The largest mean that is no alarm, for the kind `limit`.
         reviews: What leads said of earlier alarms of this measure.
+        seed: See `look.look`.
     """
-    cases = _select(measure, at, values, learning=learning, most=most, reviews=reviews)
+    cases = _select(measure, at, values, learning=learning, most=most, reviews=reviews, seed=seed)
     count = len(cases.at)
     if not count:
         return Finding(measure.name, State.LEARNING, 0, 0, limit=most)
@@ -112,6 +114,7 @@ def _select(
     learning: int,
     most: float | None,
     reviews: Sequence[Review],
+    seed: int,
 ) -> _Cases:
     if measure.kind is Kind.WORDS:
         number = {word: float(place) for place, word in enumerate(sorted({str(word) for word in values if word}))}
@@ -126,7 +129,7 @@ def _select(
         keep &= (at > review.at) | ((at < review.began) & (not anew))
         start = max(start, review.at)
     # Drawn for all cases, so that what is left out changes nothing for the others; the same at every look.
-    ties = np.random.default_rng(zlib.crc32(measure.name.encode())).random(columns.shape)
+    ties = np.random.default_rng((seed, zlib.crc32(measure.name.encode()))).random(columns.shape)
     return _Cases(measure, at[keep], columns[keep], ties[keep], learning, start, most)
 
 

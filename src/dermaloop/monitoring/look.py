@@ -20,7 +20,7 @@ from dermaloop.monitoring.streams import Confirmed, Review, Stated, Stream, Valu
 
 
 def look(
-    pictures: Stream, confirmed: Confirmed, stated: Stated, limits: Limits, reviews: Sequence[Review] = ()
+    pictures: Stream, confirmed: Confirmed, stated: Stated, limits: Limits, reviews: Sequence[Review] = (), *, seed: int
 ) -> Report:
     """Looks at everything once.
 
@@ -31,6 +31,8 @@ def look(
         stated: What to compare with.
         limits: When a change is an alarm.
         reviews: What leads said of earlier alarms.
+        seed: For the draws among equal values: the same at every look at one service, and another for another one.
+            With one seed for all, the luck of its draws would be everybody's, and the rate of false alarms no rate.
     """
     most = {
         "unfamiliar": limits.unfamiliar,
@@ -51,7 +53,9 @@ def look(
             found.append(Finding(measure.name, State.UNKNOWN, 0, 0))
             continue
         learning = 0 if measure.kind is Kind.LIMIT else learning  # the bundle states it: nothing has to be learnt
-        found.append(compare(measure, at, values, limits, learning=learning, most=most.get(measure.name), reviews=own))
+        found.append(
+            compare(measure, at, values, limits, learning=learning, most=most.get(measure.name), reviews=own, seed=seed)
+        )
     return Report(tuple(found), _outcome(confirmed, stated), len(pictures.at), len(confirmed.at))
 
 
