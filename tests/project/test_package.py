@@ -79,6 +79,7 @@ def test_every_requirement_has_a_lowest_version():
 ALLOWED = {
     "core": BASE,
     "inference": BASE | EXTRAS["follow-up"],
+    "monitoring": BASE | EXTRAS["watch"],
     "web": BASE,
     "cli": BASE,
     "curation": BASE | EXTRAS["curate"],
