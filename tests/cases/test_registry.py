@@ -87,6 +87,8 @@ def test_a_bundle_is_kept_byte_by_byte_and_a_folder_is_packed(either_store, tmp_
         ([], PLAN, Verdict.UNJUDGED),
         ([], {}, Verdict.UNJUDGED),
         ([gate("other")], {}, Verdict.PASSED),
+        ([gate("other"), gate("third", passed=False)], {}, Verdict.FAILED),
+        ([*PASSED, gate("told only", passed=False), gate("and this", passed=None)], PLAN, Verdict.PASSED),
         ([gate("sensitivity", passed=False), gate("auc", passed=None)], PLAN, Verdict.FAILED),
     ],
 )

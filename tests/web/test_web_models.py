@@ -67,7 +67,7 @@ def test_the_list_shows_what_serves_what_waits_and_what_happened(client, store, 
     said = words(client.get("/models"))
     assert champion.identity in said
     assert made.identity in said
-    assert "All gates passed" in said
+    assert "All required gates passed" in said
     assert "Proposed" in said
     assert "Roll back to" not in said, "there is nothing to go back to"
 

@@ -119,7 +119,7 @@ def test_compared_promoted_answered_by_it_and_rolled_back(page, clinic, tmp_path
 
     page.get_by_role("link", name="Compare and decide").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(challenger.identity)
-    expect(page.locator(".gate-verdict")).to_have_text("All gates passed.")
+    expect(page.locator(".gate-verdict")).to_have_text("All required gates passed.")
     row = page.get_by_role("row", name="AUC, malignant versus benign")
     expect(row).to_contain_text("0.912")
     expect(row).to_contain_text("0.923")

@@ -89,13 +89,19 @@ class ModelVersion:
     actor_name: str
 
     @property
+    def required(self) -> frozenset[str]:
+        """The gates that decide: those that the plan names, else all that there are."""
+        named = (self.plan or {}).get(REQUIRED_GATES)
+        return frozenset(named or (gate.name for gate in self.gates))
+
+    @property
     def verdict(self) -> Verdict:
-        """Whether the gates that the plan demands were passed: all judged, none failed, none missing."""
-        required = set((self.plan or {}).get(REQUIRED_GATES) or ())
-        if any(gate.passed is False for gate in self.gates):
+        """Whether the gates that decide were passed: all judged, none failed, none missing."""
+        deciding = [gate for gate in self.gates if gate.name in self.required]
+        if any(gate.passed is False for gate in deciding):
             return Verdict.FAILED
-        missing = required - {gate.name for gate in self.gates}
-        if missing or any(gate.passed is None for gate in self.gates):
+        missing = self.required - {gate.name for gate in deciding}
+        if missing or any(gate.passed is None for gate in deciding):
             return Verdict.UNJUDGED
         if not self.gates:
             return Verdict.NONE if self.plan is None else Verdict.UNJUDGED

@@ -40,7 +40,7 @@ ORIGINS: dict[Origin, str] = {
 }
 """Where a version came from."""
 VERDICTS: dict[Verdict, str] = {
-    Verdict.PASSED: N_("All gates passed"),
+    Verdict.PASSED: N_("All required gates passed"),
     Verdict.FAILED: N_("A gate was not passed: this model cannot be promoted"),
     Verdict.UNJUDGED: N_("A gate could not be judged: this model cannot be promoted"),
     Verdict.NONE: N_("No plan and no gate stands behind this model"),
