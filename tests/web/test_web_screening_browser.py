@@ -56,7 +56,7 @@ def desk(watched, app, address):
     """A page at a clinician's desk, signed in."""
 
     def open_at(path, **options):
-        page = watched.open("/healthz", **{"bypass_csp": True, **options})
+        page = watched.open("/signin", **{"bypass_csp": True, **options})
         page.context.add_cookies([cookie(app, Role.CLINICIAN, address)])
         page.goto(address + path)
         return page

@@ -17,7 +17,7 @@ from dermaloop.cases.actor import Actor
 from dermaloop.cases.database import new_id, now
 from dermaloop.cases.errors import ConflictError
 from dermaloop.cases.job_tables import NAME_LENGTH, ItemState, JobItemRow
-from dermaloop.cases.jobs import MOST_PICTURES, SUBJECT, WAITS, answer, find_job
+from dermaloop.cases.jobs import MOST_PICTURES, SUBJECT, WAITS, answer, find_job, find_running
 from dermaloop.cases.strip import Stripped
 from dermaloop.core.prediction import Prediction
 
@@ -64,9 +64,7 @@ def receive(session: Session, actor: Actor, job_id: str, arrivals: Sequence[Arri
         RecordNotFoundError: There is no such job.
         ConflictError: It is cancelled, or would grow too long.
     """
-    job = find_job(session, job_id)
-    if job.cancelled_at is not None:
-        raise ConflictError("the list was stopped", where=job.id, way_out="Let it go on first.")
+    job = find_running(session, job_id)
     number = session.scalar(sa.select(sa.func.max(JobItemRow.number)).where(JobItemRow.job_id == job.id)) or 0
     new, refused = 0, 0
     for one in arrivals:

@@ -26,7 +26,7 @@ from dermaloop.cases import audit, codec, fields
 from dermaloop.cases.accounts import is_id
 from dermaloop.cases.actor import Actor
 from dermaloop.cases.database import new_id, now
-from dermaloop.cases.errors import RecordNotFoundError
+from dermaloop.cases.errors import ConflictError, RecordNotFoundError
 from dermaloop.cases.imprints import pack
 from dermaloop.cases.job_tables import ItemState, JobItemRow, JobRow, JobViewRow
 from dermaloop.core.prediction import Decision, Prediction, Reason, Status
@@ -148,6 +148,19 @@ def find_job(session: Session, job_id: str) -> JobRow:
     row = session.get(JobRow, job_id) if is_id(job_id) else None
     if row is None or row.deleted_at is not None:
         raise RecordNotFoundError("there is no such list", where=job_id[:40], way_out="It may have been deleted.")
+    return row
+
+
+def find_running(session: Session, job_id: str) -> JobRow:
+    """A job's row, if it takes pictures.
+
+    Raises:
+        RecordNotFoundError: There is no such job, or it was deleted.
+        ConflictError: It is cancelled.
+    """
+    row = find_job(session, job_id)
+    if row.cancelled_at is not None:
+        raise ConflictError("the list was stopped", where=row.id, way_out="Let it go on first.")
     return row
 
 

@@ -179,7 +179,7 @@ async def take_in(request: Request, job_id: str) -> None:
     with desk.screening.storing.place():
         uploads = await receive(request, desk.settings, check=check, keep_going=True)
         form = await read_form(request)
-        await desk.read(lambda session: jobs.find_job(session, job_id))
+        await desk.read(lambda session: jobs.find_running(session, job_id))
         paths = form.all("path")
         names = paths if len(paths) == len(uploads) else tuple(one.name for one in uploads)
         arrivals = [
