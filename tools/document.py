@@ -303,7 +303,8 @@ def choices_of(parameter: Any) -> list[str]:
 MACHINE_DEPENDENT = {"workers"}
 """Options whose default is not the same everywhere, so that a page cannot state it."""
 COMMAND_NAMES = (
-    "curate", "train", "evaluate", "classify", "bundle", "serve", "account", "store", "audit", "watch", "registry", "feedback", "refine",
+    "curate", "train", "evaluate", "classify", "bundle", "serve", "account", "store", "audit", "registry",
+    "feedback", "refine", "watch",
 )  # fmt: skip
 PARTS: dict[str, Callable[[], str]] = {
     "manifest-columns": manifest_columns,

@@ -46,6 +46,7 @@ _HARMLESS = (
     r".*isinstance\(treespec, LeafSpec\).*",  # Lightning by way of torch
     r".*Precision .*-mixed is not supported by the model summary.*",
     r".*GPU available but not used.*",
+    r".*in eval mode at the start of training.*",  # frozen blocks must be
     r".*Be aware that when using `ckpt_path`, callbacks used to create the checkpoint.*",
 )
 

@@ -114,6 +114,7 @@ class Module(lightning.LightningModule):
         self.register_buffer(
             "class_weight", weight / (weight * share).sum() if balance == "class_weighted" else None, persistent=False
         )
+        self.train()  # Lightning keeps the modes as it finds them
 
     def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - torch's signature
         """Training or evaluation mode; frozen blocks stay in the second."""
