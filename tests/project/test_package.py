@@ -81,6 +81,8 @@ ALLOWED = {
     "inference": BASE | EXTRAS["follow-up"],
     "monitoring": BASE | EXTRAS["watch"],
     "web": BASE,
+    "wire": BASE,
+    "client": BASE,
     "cli": BASE,
     "curation": BASE | EXTRAS["curate"],
     "cases": BASE | EXTRAS["department"],

@@ -5,22 +5,14 @@ import json
 import threading
 import time
 import zipfile
-from typing import get_args
 
 import pytest
 
-from dermaloop.cases import words
 from dermaloop.cases.actor import system
-from dermaloop.cases.job_results import ItemOrder, Show
-from dermaloop.cases.job_tables import ItemState
 from dermaloop.cases.practice import Practice, change_practice
 from dermaloop.cases.roles import Role, Scope
 from dermaloop.cases.worklist import Order
-from dermaloop.core.manifest import Confirmation
-from dermaloop.core.prediction import Decision
 from dermaloop.core.synthetic import draw_lesion
-from dermaloop.web import wording
-from dermaloop.wire import assessment, base, screenings
 from support.api import FINDING, PATIENT, bearer, get, new_case, new_lesion, post, upload
 from support.hostile import save
 from support.people import sign_in
@@ -439,33 +431,3 @@ def test_a_token_tells_what_it_is_and_a_browser_has_none(make_client, store):
     assert found["role"] == found["account"] == "viewer"
     assert "dermaloop_" not in json.dumps(found)
     assert make_client().get("/api/v1/token").json()["code"] == "not_found"
-
-
-# -- one vocabulary ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("wire", "own"),
-    [
-        (base.Sex, words.Sex),
-        (base.View, words.View),
-        (base.PictureType, words.PictureType),
-        (base.Management, words.Management),
-        (base.Timing, words.Timing),
-        (base.SignOffKind, words.SignOffKind),
-        (base.CaseState, words.CaseState),
-        (base.Order, Order),
-        (base.Role, Role),
-        (base.Decision, set(Decision) - {Decision.NONE}),
-        (screenings.Show, Show),
-        (screenings.ItemOrder, ItemOrder),
-        (screenings.ItemState, ItemState),
-        (base.ConfirmationKind, set(Confirmation) - {Confirmation.UNKNOWN}),
-    ],
-)
-def test_the_words_on_the_wire_are_those_of_the_records(wire, own):
-    assert set(get_args(wire)) == {str(one) for one in own}
-
-
-def test_the_disclaimer_is_said_in_one_way():
-    assert assessment.DISCLAIMER == wording.DISCLAIMER
