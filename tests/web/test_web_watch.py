@@ -172,7 +172,7 @@ class Looks:
 )
 def test_the_command_is_run_and_its_failure_told(store, monkeypatch, code, fails):
     Looks(monkeypatch, code)
-    runs = WatchRuns(Settings(), store.database)
+    runs = WatchRuns(Settings(), store)
     if fails:
         with pytest.raises(WebError, match="could not look"):
             asyncio.run(runs.run())
@@ -197,16 +197,16 @@ def test_the_server_looks_when_it_is_due_and_only_then(store, monkeypatch):
 
     monkeypatch.setattr(WatchRuns, "run", run)
     monkeypatch.setattr(WatchRuns, "_due", ask)
-    asyncio.run(WatchRuns(Settings(watch_hours=0), store.database).keep_watching())
+    asyncio.run(WatchRuns(Settings(watch_hours=0), store).keep_watching())
     assert asked == []
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(WatchRuns(Settings(watch_hours=24), store.database).keep_watching())
+        asyncio.run(WatchRuns(Settings(watch_hours=24), store).keep_watching())
     assert looked == [True], "once, for the latest look is of today"
 
 
 def test_without_the_library_nothing_is_started_and_the_page_says_so(make_client, store, monkeypatch):
     monkeypatch.setattr(watch_run, "find_spec", lambda _: None)
-    asyncio.run(WatchRuns(Settings(), store.database).keep_watching())
+    asyncio.run(WatchRuns(Settings(), store).keep_watching())
     page = make_client().get("/watch")
     assert "dermaloop[watch]" in page.text
     assert 'action="/watch/run"' not in page.text

@@ -153,7 +153,7 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
     counting = ObservedClassifier(classifier, metrics)
     changes = Changes(store.database)
     desk = Desk(settings, counting, capacity, store, cookies, hashing, drawing, metrics, watch, Known(changes))
-    desk.watch_runs = WatchRuns(settings, store.database)
+    desk.watch_runs = WatchRuns(settings, store)
     watch_metrics.register(metrics.registry, store.database)
     desk.shadow = Shadow(store, lambda: capacity.taken > 0, operating_point=settings.operating_point)
 

@@ -17,8 +17,8 @@ from importlib.util import find_spec
 
 from starlette.concurrency import run_in_threadpool
 
-from dermaloop.cases.database import Database
 from dermaloop.cases.findings import latest_run
+from dermaloop.cases.store import Store
 from dermaloop.core.errors import DermaloopError
 from dermaloop.web.errors import WebError
 from dermaloop.web.settings import Settings
@@ -39,11 +39,11 @@ class WatchRuns:
 
     Args:
         settings: What the command gets of the server's options; the rest it reads from the same environment.
-        database: Where the latest look is noted.
+        store: What is looked at, and where the latest look is noted.
     """
 
-    def __init__(self, settings: Settings, database: Database) -> None:
-        self._settings, self._database = settings, database
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings, self._store = settings, store
         self._one_at_a_time = asyncio.Lock()
 
     async def run(self) -> None:
@@ -74,7 +74,7 @@ class WatchRuns:
     def _command(self) -> list[str]:
         settings = self._settings
         command = [sys.executable, "-W", "ignore", "-m", "dermaloop.cli", "watch"]
-        command += ["--store", str(settings.store_folder)]
+        command += ["--store", str(self._store.folder)]
         command += ["--bundle", str(settings.bundle)] if settings.bundle else []
         command += ["--operating-point", settings.operating_point] if settings.operating_point else []
         return command
@@ -97,6 +97,6 @@ class WatchRuns:
             await asyncio.sleep(_CHECK_S)
 
     def _due(self, every: timedelta) -> bool:
-        with self._database.read() as session:
+        with self._store.database.read() as session:
             latest = latest_run(session)
         return latest is None or datetime.now(UTC) - latest.made_at >= every
