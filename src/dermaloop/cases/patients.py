@@ -67,7 +67,12 @@ def make_patient(
         ConflictError: The pseudonym is taken.
     """
     row = PatientRow(id=new_id(), made_at=now(), deleted_at=None)
-    given = {"birth_year": birth_year, "sex": sex, "skin_type": skin_type, "training_consent": training_consent}
+    given: dict[str, Any] = {
+        "birth_year": birth_year,
+        "sex": sex,
+        "skin_type": skin_type,
+        "training_consent": training_consent,
+    }
     _fill_patient(session, row, pseudonym=pseudonym, note=note, **given)
     session.add(row)
     session.flush()
@@ -99,7 +104,7 @@ def change_patient(
     row = find(session, PatientRow, patient_id, "patient")
     before = record(Patient, row)
     consent = before.training_consent if training_consent is None else training_consent
-    given = {"birth_year": birth_year, "sex": sex, "skin_type": skin_type, "training_consent": consent}
+    given: dict[str, Any] = {"birth_year": birth_year, "sex": sex, "skin_type": skin_type, "training_consent": consent}
     _fill_patient(session, row, pseudonym=pseudonym, note=note, **given)
     return _changed(session, actor, before, row)
 
