@@ -20,7 +20,19 @@ from support.toy import toy_bundle
 
 LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 IMAGE = re.compile(r'<img src="([^"]+)"[^>]* alt="[^"]{20,}"')
-GUIDES = ("index", "manifest", "curation", "training", "evaluation", "classify", "web", "bundle", "limits", "store", "operations")
+GUIDES = (
+    "index",
+    "manifest",
+    "curation",
+    "training",
+    "evaluation",
+    "classify",
+    "web",
+    "bundle",
+    "limits",
+    "store",
+    "operations",
+)
 MOTTO = "Decision support for research use. Not a medical device."
 
 

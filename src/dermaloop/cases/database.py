@@ -206,9 +206,7 @@ def _open_sqlite(address: sa.URL) -> sa.Engine:
             f"the database cannot be made ({error.strerror})", where=str(path), way_out="Choose another folder."
         ) from error
     # Parameters are patients' data: no error may quote them.
-    engine = sa.create_engine(
-        address, pool_size=_POOL_SIZE, connect_args={"timeout": _BUSY_S}, hide_parameters=True
-    )
+    engine = sa.create_engine(address, pool_size=_POOL_SIZE, connect_args={"timeout": _BUSY_S}, hide_parameters=True)
 
     @sa.event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: Any) -> None:

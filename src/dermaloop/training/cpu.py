@@ -49,7 +49,7 @@ class StridedDepthwise(nn.Conv2d):
                 self.weight,
                 self.bias,
                 self.stride,
-              self.padding,
+                self.padding,
                 self.dilation,
                 self.groups,
             )

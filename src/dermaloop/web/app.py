@@ -115,8 +115,8 @@ _ROUTERS = tuple(
         phone_pages,
         insights_pages,
         practice_page,
-        watch_page,
         model_pages,
+        watch_page,
         feedback_pages,
     )
 )
@@ -169,13 +169,13 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
         await capacity.run(try_out, classifier)
         await hashing.run(passwords.warm_up)
         following = asyncio.create_task(desk.follower.follow()) if served is not None else None
-        desk.screening.start()
         watching = asyncio.create_task(desk.watch_runs.keep_watching())
+        desk.screening.start()
         desk.ready = True
         yield
         desk.ready = False
-        watching.cancel()
         await desk.screening.stop()
+        watching.cancel()
         if following is not None:
             following.cancel()
         await asyncio.to_thread(desk.shadow.close, wait_s=_SHADOW_ENDS_S)
@@ -202,6 +202,12 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
     require_stated(app.routes, MOUNTS)
     _describe(app)
     _handle_errors(app)
+    _shield(app, settings, metrics)
+    return app
+
+
+def _shield(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
+    """Adds what every request passes before a route, innermost first."""
     app.add_middleware(
         TrustedHostMiddleware, allowed_hosts=allowed_hosts(settings.host, settings.host_names), www_redirect=False
     )
@@ -211,7 +217,6 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
     app.add_middleware(SecurityMiddleware, answer=_answer, secure=settings.secure)
     app.add_middleware(TranslationMiddleware, machine_paths=_MACHINE_PATHS)  # it sees every error's page
     app.add_middleware(ObserveMiddleware, metrics=metrics, mounts=tuple(MOUNTS))  # outermost: it sees every request
-    return app
 
 
 def _describe(app: FastAPI) -> None:

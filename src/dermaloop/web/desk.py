@@ -55,10 +55,10 @@ class Desk:
     follower: Follower = field(init=False)
     """Keeps `classifier` in step with the registry."""
     shadow: Shadow = field(init=False)
-    watch_runs: WatchRuns = field(init=False)
-    """Looks for drift, once a day and when asked."""
     screening: Screening = field(init=False)
     """Works screening jobs off."""
+    watch_runs: WatchRuns = field(init=False)
+    """Looks for drift, once a day and when asked."""
     ready: bool = field(default=False)
 
     @property
