@@ -90,8 +90,9 @@ def _left_out(parts: list[dict[str, Any]], titles: Mapping[str, str]) -> str:
         for name, figure in part["left_out"]["figures"].items():
             own = part["all_sources"]["figures"][name] if part["all_sources"] else None
             if figure["value"] is not None:
-                shown = _figure(own) if own else "not measured"
-                rows.append([f"{part['source']} ({part['split']})", titles[name], _figure(figure), shown])
+                shown = f"{_figure(own)} ({part['all_sources']['split']})" if own else "not measured"
+                n = f"{part['left_out']['counts']['rows']:,}"
+                rows.append([f"{part['source']} ({n} pictures)", titles[name], _figure(figure), shown])
     return _table(["Source", "Figure", "Trained without it", "Trained with it"], rows)
 
 

@@ -198,6 +198,21 @@ def test_a_left_out_source_stands_beside_the_pooled_figure(done, tmp_path):
     assert "### Trained without the source" in (tmp_path / "out/card.md").read_text()
 
 
+def test_a_source_that_was_left_out_whole_stands_beside_what_the_others_kept_of_it_for_the_test(done, tmp_path):
+    folder, path = left_out_result(done, tmp_path)
+    content = json.loads(path.read_text())
+    for part in content["sections"]:
+        part["split"] = "validation"
+    path.write_text(json.dumps(content))
+    options = Options(splits=("external",), resamples=100, leave_one_out={"clinic_b": path}, threads=1)
+    result = evaluate(folder / "toy.dermaloop", folder / "manifest.parquet", tmp_path / "out", options)
+    (entry,) = result["leave_one_source_out"]
+    assert (entry["left_out"]["split"], entry["all_sources"]["split"]) == ("validation", "external")
+    assert entry["note"] == "The two were not measured on the same pictures."
+    assert "clinic_b (validation)" in (tmp_path / "out/card.md").read_text()
+    assert "clinic_b (external)" in (tmp_path / "out/card.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("source", "changes", "rule"),
     [

@@ -114,20 +114,29 @@ def read_left_out(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
 
 
 def beside(left_out: Mapping[str, Mapping[str, Any]], result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Per source: the figures of the bundle that never saw it, and of this one on the same split, where measured."""
+    """Per source: the figures of the bundle that never saw it, and of this one on it, on the same split where measured.
+
+    Otherwise on another: a bundle that never saw a source can be measured on most of it, this one only on the rest.
+    """
     found = []
     for source, other in left_out.items():
         ours = {part["split"]: part for part in result["sections"] if part["source"] == source}
         theirs = [part for part in other["sections"] if part["source"] == source]
         chosen = next((part for part in theirs if part["split"] in ours), theirs[0])
-        own = ours.get(chosen["split"])
-        same = own is not None and other["manifest"]["sha256"] == result["manifest"]["sha256"]
+        own = ours.get(chosen["split"]) or next(iter(ours.values()), None)
+        same = (
+            own is not None
+            and own["split"] == chosen["split"]
+            and other["manifest"]["sha256"] == result["manifest"]["sha256"]
+        )
         found.append(
             {
                 "source": source,
                 "split": chosen["split"],
-                "left_out": {"bundle": other["bundle"]["identity"], **_key_figures(chosen)},
-                "all_sources": {"bundle": result["bundle"]["identity"], **_key_figures(own)} if own else None,
+                "left_out": {"bundle": other["bundle"]["identity"], "split": chosen["split"], **_key_figures(chosen)},
+                "all_sources": {"bundle": result["bundle"]["identity"], "split": own["split"], **_key_figures(own)}
+                if own
+                else None,
                 "note": "" if same else "The two were not measured on the same pictures.",
             }
         )

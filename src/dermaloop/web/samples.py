@@ -47,7 +47,7 @@ def sample_jpeg(name: str) -> bytes:
     """
     pictures = {
         "even": lambda: draw_lesion(4, size_px=_SIDE_PX),
-        "irregular": lambda: draw_lesion(38, size_px=_SIDE_PX, malignant=True),
+        "irregular": lambda: draw_lesion(71, malignant=True),
         "everyday": draw_mug,
     }
     stream = io.BytesIO()
