@@ -70,20 +70,35 @@ def test_a_benign_lesion_shows_its_most_suspicious_part_and_not_the_skin_around_
     assert without[0, 0] > 0.5  # what it would show if attention were not known
 
 
-def test_even_attention_changes_nothing():
+def test_even_attention_ranks_the_places_as_none_does():
     rng = np.random.default_rng(0)
     activation = rng.normal(size=(3, 8, 7, 7)).astype(np.float32)
     probability = rng.dirichlet(np.ones(8), 3)
-    np.testing.assert_allclose(
-        explain.heatmap(activation, probability, CLASSES, np.ones((3, 7, 7), np.float32)),
-        explain.heatmap(activation, probability, CLASSES),
-        atol=1e-6,
-    )
+    even = explain.heatmap(activation, probability, CLASSES, np.ones((3, 7, 7), np.float32))
+    none = explain.heatmap(activation, probability, CLASSES)
+    for one, other in zip(even, none, strict=True):
+        hot = other > 0
+        assert hot.any()
+        np.testing.assert_array_equal(np.argsort(one[hot]), np.argsort(other[hot]))
+        assert one[~hot].max() < one[hot].min()
+
+
+def test_a_place_that_the_network_hardly_looked_at_is_never_the_hottest():
+    attention = np.full((1, 5, 5), 1.0, dtype=np.float32)
+    attention[0, 0, 0] = 0.1
+    attention /= attention.mean()
+    said = np.zeros((8, 5, 5), dtype=np.float32)
+    said[CLASSES.index(Diagnosis.MEL), 2, 2] = 1.0
+    said[CLASSES.index(Diagnosis.MEL), 0, 0] = 20.0
+    heat = explain.heatmap(said[None] * attention[:, None], np.full((1, 8), 1 / 8), CLASSES, attention)[0]
+    assert np.unravel_index(heat.argmax(), heat.shape) == (2, 2)
 
 
 def test_a_picture_that_is_the_same_everywhere_has_no_heat():
     activation = np.full((1, 8, 4, 4), 3.0, dtype=np.float32)
     assert not explain.heatmap(activation, np.full((1, 8), 1 / 8), CLASSES).any()
+    attention = np.linspace(0.5, 1.5, 16, dtype=np.float32).reshape(1, 4, 4)
+    assert not explain.heatmap(activation * attention[:, None], np.full((1, 8), 1 / 8), CLASSES, attention).any()
 
 
 def test_an_enlarged_heatmap_is_smooth_and_keeps_its_peak():
