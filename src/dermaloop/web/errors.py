@@ -50,6 +50,8 @@ STATUS: dict[str, HTTPStatus] = {
     "newer_database": HTTPStatus.SERVICE_UNAVAILABLE,
     "bundle": HTTPStatus.SERVICE_UNAVAILABLE,
     "too_slow": HTTPStatus.GATEWAY_TIMEOUT,
+    "image_missing": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "image_damaged": HTTPStatus.INTERNAL_SERVER_ERROR,
     "internal": HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 """HTTP status by error code: the only such table. A code that is not in it is a defect of ours: 500."""
@@ -92,6 +94,8 @@ TITLE: dict[str, str] = {
     "newer_database": "The records belong to a newer version",
     "bundle": "The model cannot be used",
     "too_slow": "The assessment took too long",
+    "image_missing": "The stored picture is missing",
+    "image_damaged": "The stored picture is damaged",
     "internal": "Something went wrong on our side",
 }
 """Heading by error code, in plain words."""

@@ -227,6 +227,8 @@ ADVICE: dict[str, str] = {
     "too_many_attempts": N_("Try again later, or ask an administrator."),
     "store": N_("Ask whoever runs this server to check its disk and its database."),
     "newer_database": N_("Ask whoever runs this server to install the newer version again."),
+    "image_missing": N_("Ask whoever runs this server to restore it from a backup."),
+    "image_damaged": N_("Ask whoever runs this server to restore it from a backup."),
     "cross_site": N_("Another site tried to use this server. Use this server's own pages."),
     "not_found": N_("The address may be mistyped, or what was there is gone. Begin at the first page."),
     "method_not_allowed": N_("Begin at the first page."),
