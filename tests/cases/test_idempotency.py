@@ -73,9 +73,13 @@ def test_an_answer_expires_and_is_then_forgotten(database, actor, monkeypatch):
 
 
 def test_what_is_rolled_back_keeps_no_answer(database, actor):
-    with database.begin() as session:
-        _make(session, actor)
-        session.rollback()
+    def fail():
+        with database.begin() as session:
+            _make(session, actor)
+            raise RuntimeError("after it")
+
+    with pytest.raises(RuntimeError, match="after it"):
+        fail()
     assert _count(database, AnswerRow) == 0
     with database.begin() as session:
         assert _make(session, actor).status == 201

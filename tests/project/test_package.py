@@ -89,6 +89,7 @@ ALLOWED = {
     "evaluation": BASE | EXTRAS["evaluate"],
     "training": BASE | EXTRAS["train"],
     "pipeline": BASE | EXTRAS["train"],
+    "refine": BASE | EXTRAS["train"],
 }
 
 

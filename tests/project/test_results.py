@@ -64,7 +64,7 @@ def test_the_table_states_the_bundles_figures(tmp_path, evaluation):
     assert "| The macro_auc | 0.901 (0.891 to 0.911) | too few |" in text
     assert "| Images (lesions or patients) | 1,500 (1,100) | 1,500 (1,100) |" in text
     assert "| The sensitivity at the operating point `sensitive` | 0.951 (0.941 to 0.961) |" in text
-    assert "| ham10000 (test) | The melanoma_auc | 0.710 (0.700 to 0.720) | not measured |" in text
+    assert "| ham10000 (1,500 pictures) | The melanoma_auc | 0.710 (0.700 to 0.720) | not measured |" in text
     assert "never shown" not in text
     assert bundles.open_bundle(path).identity in text
 

@@ -205,12 +205,15 @@ def test_a_second_interrupt_stops_at_once(train, monkeypatch):
         return original(self, batch, batch_idx)
 
     original = module.Module.training_step
-    before = signal.getsignal(signal.SIGINT)
-    with monkeypatch.context() as patched:
-        patched.setattr(module.Module, "training_step", twice)
-        with pytest.raises(KeyboardInterrupt):
-            train(small())
-    assert signal.getsignal(signal.SIGINT) is before
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a worker of pytest-xdist ignores it
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(module.Module, "training_step", twice)
+            with pytest.raises(KeyboardInterrupt):
+                train(small())
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_no_log_is_lost_when_a_run_resumes(train, monkeypatch, tmp_path):

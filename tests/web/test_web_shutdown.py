@@ -108,8 +108,9 @@ def test_a_request_that_never_ends_is_cut_off_in_time(serve):
         os.kill(running.pid, signal.SIGTERM)
         assert running.status() == 0
         assert time.monotonic() - begun < 50, "well before the upload's own time is over"
-        with pytest.raises((http.client.HTTPException, OSError)):
-            stuck.getresponse()
+        # Its connection ends, or it hears that it was cut off, if the server still came to say so.
+        with contextlib.suppress(http.client.HTTPException, OSError):
+            assert stuck.getresponse().status >= 400
         stuck.close()
         idle.close()
     assert "Traceback" not in running.said()

@@ -224,6 +224,7 @@ ADVICE: dict[str, str] = {
     ),
     "token": N_("Say what the token is for, and choose at least one scope."),
     "invalid_record": N_("Correct the entry and send the form again."),
+    "idempotency_key_reused": N_("Send another request under another key."),
     "too_many_attempts": N_("Try again later, or ask an administrator."),
     "store": N_("Ask whoever runs this server to check its disk and its database."),
     "newer_database": N_("Ask whoever runs this server to install the newer version again."),
