@@ -181,7 +181,7 @@ def test_a_flag_holds_back_until_a_lead_has_looked(store, toy, tmp_path):
         (flag,) = flags.list_flags(session, ADA)
     found = export(store, toy, tmp_path / "out")
     assert found.summary["excluded"] == {"held_back": 1}
-    assert min(found.manifest.column("split")) == "excluded"
+    assert list(found.manifest.column("split")).count("excluded") == 1
     with store.database.begin() as session:
         flags.review_flag(session, BOB, flag.id, verdict="rejected", reason="wrong lesion")
         assert flags.list_flags(session, ADA) == ()
