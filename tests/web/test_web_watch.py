@@ -1,20 +1,21 @@
 """The watch on its page, over the API and for Prometheus; and the process that the server starts."""
 
 import asyncio
+import contextlib
 import html
 import re
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dermaloop.cases import findings
+from dermaloop.cases import findings, watch_looks
 from dermaloop.cases.actor import system
 from dermaloop.cases.findings import Raised
 from dermaloop.cases.roles import Role, Scope
 from dermaloop.monitoring.measures import MEASURES
-from dermaloop.web import watch_run, watch_words
-from dermaloop.web.errors import WebError
+from dermaloop.web import watch_page, watch_run, watch_words
 from dermaloop.web.settings import Settings
 from dermaloop.web.translation import speaking
 from dermaloop.web.watch_chart import chart_of
@@ -160,58 +161,132 @@ def test_a_chart_holds_its_values_and_needs_two():
     assert flat.band == ""
 
 
-class Looks:
-    """Stands in for the command: a process that ends as it is told."""
+@contextlib.contextmanager
+def working(store, monkeypatch, code, **settings):
+    """The server's worker, with a process that does as it is told in place of the command."""
+    monkeypatch.setattr(WatchRuns, "_command", lambda _: [sys.executable, "-S", "-c", code])
+    monkeypatch.setattr(watch_run, "_TELL_S", 0)
+    runs = WatchRuns(Settings(**settings), store)
 
-    def __init__(self, monkeypatch, code):
-        monkeypatch.setattr(WatchRuns, "_command", lambda _: [sys.executable, "-c", code])
+    def run(script):
+        async def play():
+            runs.start()
+            try:
+                return await asyncio.wait_for(script(runs), 30)
+            finally:
+                await runs.stop()
+
+        return asyncio.run(play())
+
+    yield run
+
+
+def latest(store):
+    with store.database.read() as session:
+        return watch_looks.latest(session)
+
+
+async def until(condition):
+    """Waits for what stands in the database, which tells nobody."""
+    while not condition():  # noqa: ASYNC110 - no event tells it
+        await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(
-    ("code", "fails"), [("", False), ("exit(1)", False), ("exit('Error: no')", True), ("exit(3)", True)]
+    ("code", "failure"),
+    [
+        ("", ""),
+        ("print('progress 3 17'); raise SystemExit(1)", ""),
+        ("raise SystemExit('Error: the bundle is gone')", "Error: the bundle is gone"),
+        ("raise SystemExit(3)", "status 3"),
+    ],
 )
-def test_the_command_is_run_and_its_failure_told(store, monkeypatch, code, fails):
-    Looks(monkeypatch, code)
-    runs = WatchRuns(Settings(), store)
-    if fails:
-        with pytest.raises(WebError, match="could not look"):
-            asyncio.run(runs.run())
-    else:
-        asyncio.run(runs.run())
+def test_the_command_is_run_and_its_failure_told(store, make_client, monkeypatch, code, failure):
+    async def ask(runs):
+        await runs.ask(system("test"))
+        await until(lambda: latest(store).ended_at)
+
+    with working(store, monkeypatch, code) as run:
+        run(ask)
+    assert failure in latest(store).failure
+    assert bool(latest(store).failure) == bool(failure)
+    page = make_client().get("/watch")
+    assert ("failed: nothing was found out" in text_of(page)) == bool(failure)
+    assert failure in text_of(page)
+    assert 'action="/watch/run"' in page.text, "and it can be asked for again"
+
+
+def test_asking_returns_at_once_and_the_page_says_how_far_it_is(make_client, store, monkeypatch):
+    code = "import time; print('progress 5 17', flush=True); time.sleep(600)"
+    monkeypatch.setattr(WatchRuns, "_command", lambda _: [sys.executable, "-S", "-c", code])
+    client = make_client()
+    began = time.monotonic()
+    page = client.post("/watch/run")
+    assert time.monotonic() - began < 30, "the command takes ten minutes"
+    assert 'action="/watch/run"' not in page.text, "one look at a time"
+    assert 'data-open="yes"' in page.text
+    while latest(store).done < 5:
+        time.sleep(0.01)
+    part = client.get("/watch/progress/part")
+    assert "5 of 17 measures are done" in text_of(part)
+    assert '<progress aria-labelledby="progress-text" max="17" value="5">' in part.text
+    client.post("/watch/run")
+    assert latest(store).done == 5, "asking again begins nothing anew"
+
+
+def test_a_look_whose_server_stopped_is_begun_again_by_the_next(store, monkeypatch):
+    async def begin(runs):
+        await runs.ask(system("test"))
+        await until(lambda: latest(store).begun)
+
+    async def go_on(_):
+        await until(lambda: latest(store).ended_at)
+
+    with working(store, monkeypatch, "import time; time.sleep(600)") as run:
+        run(begin)
+    assert (latest(store).begun, latest(store).ended_at) == (False, None), "given back, not lost"
+    with store.database.begin() as session:
+        assert watch_looks.claim(session, system("a server that is killed"))
+    with working(store, monkeypatch, "") as run:
+        run(go_on)
+    assert latest(store).failure == ""
 
 
 def test_the_server_looks_when_it_is_due_and_only_then(store, monkeypatch):
     monkeypatch.setattr(watch_run, "_FIRST_S", 0)
-    monkeypatch.setattr(watch_run, "_CHECK_S", 0)
-    looked, asked, due = [], [], WatchRuns._due
+    monkeypatch.setattr(watch_run, "_IDLE_S", 0)
+    asked, due = [], WatchRuns._due
 
-    async def run(_):
-        looked.append(True)
-        keep(store)
+    def is_due(runs, session):
+        asked.append(due(runs, session))
+        return asked[-1]
 
-    def ask(runs, every):
-        asked.append(True)
-        if len(asked) == 3:
-            raise asyncio.CancelledError
-        return due(runs, every)
+    async def three_times(_):
+        await until(lambda: len(asked) >= 3)
 
-    monkeypatch.setattr(WatchRuns, "run", run)
-    monkeypatch.setattr(WatchRuns, "_due", ask)
-    asyncio.run(WatchRuns(Settings(watch_hours=0), store).keep_watching())
-    assert asked == []
-    with pytest.raises(asyncio.CancelledError):
-        asyncio.run(WatchRuns(Settings(watch_hours=24), store).keep_watching())
-    assert looked == [True], "once, for the latest look is of today"
+    monkeypatch.setattr(WatchRuns, "_due", is_due)
+    with working(store, monkeypatch, "", watch_hours=0) as run:
+        run(three_times)
+    assert not any(asked)
+    asked.clear()
+    with working(store, monkeypatch, "", watch_hours=24) as run:
+        run(three_times)
+    assert asked[0] is True
+    assert not any(asked[1:]), "one that found nothing out is not begun again at once"
+    keep(store)
+    monkeypatch.setattr(watch_run, "_RETRY_S", 0)
+    asked.clear()
+    with working(store, monkeypatch, "", watch_hours=24) as run:
+        run(three_times)
+    assert not any(asked), "the latest look is of today"
 
 
 def test_without_the_library_nothing_is_started_and_the_page_says_so(make_client, store, monkeypatch):
     monkeypatch.setattr(watch_run, "find_spec", lambda _: None)
-    asyncio.run(WatchRuns(Settings(), store).keep_watching())
-    page = make_client().get("/watch")
+    monkeypatch.setattr(watch_page, "installed", lambda: False)
+    client = make_client()
+    page = client.get("/watch")
     assert "dermaloop[watch]" in page.text
     assert 'action="/watch/run"' not in page.text
-
-
-def test_look_now_leads_back_to_what_was_found(client, monkeypatch):
-    Looks(monkeypatch, "")
-    assert "Looked." in client.post("/watch/run").text
+    assert client.post("/watch/run").status_code == 200
+    assert latest(store) is None

@@ -55,6 +55,28 @@ class WatchRunRow(Base):
     """JSON; emptied in older runs, since every run looks at everything."""
 
 
+class WatchLookRow(Base):
+    """That a look was asked for, how far it is, and how it ended. What it found is a `WatchRunRow`."""
+
+    __tablename__ = "watch_looks"
+    __table_args__ = (sa.Index("ix_watch_looks_ended_at", "ended_at", "made_at"),)
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    made_at: Mapped[datetime]
+    actor_kind: Mapped[str] = mapped_column(sa.String(16))
+    actor_id: Mapped[str] = mapped_column(sa.String(200))
+    actor_name: Mapped[str] = mapped_column(sa.String(500))
+    tries: Mapped[int]
+    """How often it was taken up."""
+    claimed_until: Mapped[datetime | None]
+    """Until when whoever took it up is believed to be at work on it."""
+    done: Mapped[int]
+    steps: Mapped[int]
+    ended_at: Mapped[datetime | None]
+    failure: Mapped[str] = mapped_column(sa.Text)
+    """Why nothing was found out; empty where it went well."""
+
+
 class WatchAlarmRow(Base):
     """That a measure gave an alarm. Append-only."""
 

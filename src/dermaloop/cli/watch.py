@@ -25,6 +25,7 @@ def watch(
     bundle: Path | None = typer.Option(None, help="Bundle whose answers are watched. [default: the one that serves]"),
     operating_point: str | None = typer.Option(None, help="Operating point that decides. [default: the bundle's]"),
     json: bool = typer.Option(False, "--json", help="Print everything that was found as JSON."),
+    progress: bool = typer.Option(False, "--progress", help="First print 'progress DONE OF' for each measure."),
 ) -> None:
     """Look for drift once, keep what is found, and print it. Exit status 1 where an alarm is open.
 
@@ -47,12 +48,24 @@ def watch(
     settings = read_settings(store=store, bundle=bundle, operating_point=operating_point)
     with opened(store) as held:
         watched = _bundle(held, settings.bundle)
-        run = look(held, system("watch"), watched, settings.watch_limits, operating_point=settings.operating_point)
+        run = look(
+            held,
+            system("watch"),
+            watched,
+            settings.watch_limits,
+            operating_point=settings.operating_point,
+            progress=_tell if progress else lambda *_: None,
+        )
         with held.database.read() as session:
             found = [alarm for alarm in alarms(session, bundle=run.bundle) if alarm.review is None]
     typer.echo(json_text.dumps(_document(run, found), indent=1) if json else _lines(run, found))
     if found:
         raise typer.Exit(1)
+
+
+def _tell(done: int, of: int) -> None:
+    """For whoever reads the output while the command runs, as the server does."""
+    typer.echo(f"progress {done} {of}")
 
 
 def _bundle(store: Store, path: Path | None) -> Bundle:

@@ -7,7 +7,7 @@ an alarm changes what is compared: see `streams.Review`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,14 @@ from dermaloop.monitoring.streams import Confirmed, Review, Stated, Stream, Valu
 
 
 def look(
-    pictures: Stream, confirmed: Confirmed, stated: Stated, limits: Limits, reviews: Sequence[Review] = (), *, seed: int
+    pictures: Stream,
+    confirmed: Confirmed,
+    stated: Stated,
+    limits: Limits,
+    reviews: Sequence[Review] = (),
+    *,
+    seed: int,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Report:
     """Looks at everything once.
 
@@ -33,6 +40,7 @@ def look(
         reviews: What leads said of earlier alarms.
         seed: For the draws among equal values: the same at every look at one service, and another for another one.
             With one seed for all, the luck of its draws would be everybody's, and the rate of false alarms no rate.
+        progress: Told before each measure and at the end: how many are done, and of how many.
     """
     most = {
         "unfamiliar": limits.unfamiliar,
@@ -40,8 +48,9 @@ def look(
         "declined_stated": _plus(stated.declined, limits.declined_margin),
         "missed": _plus(None if stated.sensitivity is None else 1 - stated.sensitivity, limits.sensitivity_margin),
     }
-    found = []
+    found: list[Finding] = []
     for measure in MEASURES.values():
+        progress(len(found), len(MEASURES))
         own = [review for review in reviews if review.measure == measure.name]
         if measure.group is Group.OUTCOME:
             at, learning = confirmed.at, limits.learning_confirmed
@@ -56,6 +65,7 @@ def look(
         found.append(
             compare(measure, at, values, limits, learning=learning, most=most.get(measure.name), reviews=own, seed=seed)
         )
+    progress(len(found), len(MEASURES))
     return Report(tuple(found), _outcome(confirmed, stated), len(pictures.at), len(confirmed.at))
 
 

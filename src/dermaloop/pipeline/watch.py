@@ -35,7 +35,15 @@ _BLOCK = 512
 _ACCEPTED = re.compile(r"of which ([0-9.]+)% are accepted")
 
 
-def watch(store: Store, actor: Actor, bundle: Bundle, limits: Limits, *, operating_point: str | None = None) -> Run:
+def watch(
+    store: Store,
+    actor: Actor,
+    bundle: Bundle,
+    limits: Limits,
+    *,
+    operating_point: str | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Run:
     """Looks at everything that a bundle answered, and keeps what is found.
 
     Args:
@@ -44,6 +52,7 @@ def watch(store: Store, actor: Actor, bundle: Bundle, limits: Limits, *, operati
         bundle: The bundle that is served: only what it answered is looked at.
         limits: When a change is an alarm.
         operating_point: The one that decides; None for the bundle's default.
+        progress: See `monitoring.look.look`.
 
     Raises:
         BundleError: The bundle has no such operating point.
@@ -55,7 +64,7 @@ def watch(store: Store, actor: Actor, bundle: Bundle, limits: Limits, *, operati
         earlier = alarms(session, bundle=bundle.identity)
     stated = stated_of(bundle, operating_point)
     stream, confirmed = stream_of(pictures, bundle), confirmed_of(cases)
-    found = look(stream, confirmed, stated, limits, reviews_of(earlier), seed=seed_of(pictures))
+    found = look(stream, confirmed, stated, limits, reviews_of(earlier), seed=seed_of(pictures), progress=progress)
     report = report_of(found, shares, limits)
     raised = [_raised(finding) for finding in found.findings if finding.state is State.ALARM]
     with store.database.begin() as session:

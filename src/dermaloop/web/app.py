@@ -169,13 +169,13 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
         await capacity.run(try_out, classifier)
         await hashing.run(passwords.warm_up)
         following = asyncio.create_task(desk.follower.follow()) if served is not None else None
-        watching = asyncio.create_task(desk.watch_runs.keep_watching())
+        desk.watch_runs.start()
         desk.screening.start()
         desk.ready = True
         yield
         desk.ready = False
+        await desk.watch_runs.stop()
         await desk.screening.stop()
-        watching.cancel()
         if following is not None:
             following.cancel()
         await asyncio.to_thread(desk.shadow.close, wait_s=_SHADOW_ENDS_S)

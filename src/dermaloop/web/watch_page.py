@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from dermaloop.cases import watch_looks
 from dermaloop.cases.database import Transaction
 from dermaloop.cases.errors import ConflictError, InvalidRecordError
 from dermaloop.cases.findings import alarms, latest_run, review_alarm
@@ -55,6 +56,7 @@ def _values(session: Transaction) -> dict[str, Any]:
     }
     return {
         "run": run,
+        "look": watch_looks.latest(session),
         "report": report,
         "groups": groups,
         # Those that were certain first come first: what caused several shows most plainly in them.
@@ -98,9 +100,17 @@ def _needed(limits: Limits, one: dict[str, Any]) -> int:
 
 @router.post("/watch/run", dependencies=[_LEADS], include_in_schema=False)
 async def run_now(request: Request) -> Response:
-    """Looks now, and goes back to what was found."""
-    await desk_of(request).watch_runs.run()
-    return RedirectResponse("/watch?done=run", HTTPStatus.SEE_OTHER)
+    """Asks for a look, and goes back to the page, which shows how far it is."""
+    if installed():
+        await desk_of(request).watch_runs.ask(identity_of(request).actor)
+    return RedirectResponse("/watch", HTTPStatus.SEE_OTHER)
+
+
+@router.get("/watch/progress/part", dependencies=[_LEADS], include_in_schema=False)
+async def progress(request: Request) -> HTMLResponse:
+    """How far the look is that was asked for."""
+    look = await desk_of(request).read(watch_looks.latest)
+    return HTMLResponse(render("_watch_progress.html", request, look=look))
 
 
 @router.post("/watch/alarms", dependencies=[_LEADS], include_in_schema=False)
