@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Some tests load ONNX Runtime themselves; the product's own way is tested in inference/test_inference_session.py.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 # No test depends on how fast the machine is, so no example has a deadline.
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")

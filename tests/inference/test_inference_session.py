@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -89,3 +92,17 @@ def test_a_graph_of_another_size_is_refused_on_opening(bundle):
 
 def test_cores_are_those_this_process_may_use():
     assert usable_cores() >= 1
+
+
+def test_the_runtime_reports_its_use_to_nobody(bundle, tmp_path):
+    """Its telemetry would keep an identity and a queue of reports in the user's cache folder; neither is made."""
+    (tmp_path / "model.onnx").write_bytes(bundle.parts[MODEL])
+    script = (
+        "from pathlib import Path\nfrom dermaloop.inference.session import Session\n"
+        f"Session.of_model(Path('model.onnx').read_bytes(), {SIZE_PX}, threads=1)\n"
+    )
+    home = tmp_path / "home"
+    asked = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    places = {"HOME": str(home), "XDG_CACHE_HOME": str(home), "LOCALAPPDATA": str(home)}
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=asked | places, check=True)
+    assert not home.exists() or not list(home.rglob("*"))
