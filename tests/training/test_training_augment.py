@@ -32,6 +32,7 @@ SWITCHES = {
     "vignette": 1.0,
     "hair": 1.0,
     "erase": 1.0,
+    "jpeg": 1.0,
 }
 
 
@@ -74,7 +75,8 @@ def test_each_switch_changes_the_picture_and_stays_in_range(name):
     assert float(differences.max()) > 2e-3
 
 
-@pytest.mark.parametrize("name", [name for name in SWITCHES if name != "blur"])  # one strength a batch
+# One strength of blur a batch; of the whole-numbered qualities two pictures may draw the same.
+@pytest.mark.parametrize("name", [name for name in SWITCHES if name not in {"blur", "jpeg"}])
 def test_each_picture_gets_its_own_draw(name):
     found = changed(one_picture(), dataclasses.replace(OFF, **{name: SWITCHES[name]}))
     # Powers and noise take every second or third picture only, so look at those.
@@ -84,7 +86,12 @@ def test_each_picture_gets_its_own_draw(name):
             assert float((some[first] - some[second]).abs().max()) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["blur", "vignette", "hair", "erase"])
+def test_compression_draws_many_qualities():
+    found = changed(one_picture(24), dataclasses.replace(OFF, jpeg=1.0))
+    assert len({picture.numpy().tobytes() for picture in found}) > 12
+
+
+@pytest.mark.parametrize("name", ["blur", "vignette", "hair", "erase", "jpeg"])
 def test_a_probability_is_the_share_of_pictures_changed(name):
     pictures = one_picture(400, side=32)
     how = dataclasses.replace(OFF, **{name: 0.3})

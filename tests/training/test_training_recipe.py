@@ -145,3 +145,11 @@ def test_leaving_a_source_out_says_so_in_the_name():
     assert found.data.leave_out == ("alpha", "beta")
     assert found.name == "small-without-beta"
     assert found.identity() != base.identity()
+
+
+def test_a_recipe_without_compression_is_what_it_was_before_there_was_any():
+    plain = recipe.parse(small())
+    assert plain.plain()["augment"]["jpeg"] == 0
+    assert plain.identity() != recipe.parse(small(augment={"jpeg": 0.2})).identity()
+    named = recipe.parse(small(augment={"jpeg": 0.0}))
+    assert plain.identity() == named.identity()

@@ -8,15 +8,20 @@ dependency for what is forty lines of tensor algebra here, and no hair or dermat
 
 from __future__ import annotations
 
+import io
 import math
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
 from dermaloop.training.recipe import Augment
 
 _LUMA = (0.299, 0.587, 0.114)
+# From what a messenger leaves of a photograph to what a camera stores.
+_JPEG_QUALITY = (15, 80)
 
 
 def augment(
@@ -47,7 +52,10 @@ def augment(
     images = _cover(images, how, generator)
     if how.noise:
         images = _noise(images, how, generator)
-    return images.clamp_(0, 1).contiguous(memory_format=torch.channels_last), placed
+    images = images.clamp_(0, 1)
+    if how.jpeg:
+        images = _jpeg(images, how, generator)
+    return images.contiguous(memory_format=torch.channels_last), placed
 
 
 def plain(pictures: Tensor, size_px: int) -> Tensor:
@@ -177,6 +185,19 @@ def _noise(images: Tensor, how: Augment, generator: torch.Generator) -> Tensor:
     some = images[::3]
     sigma = _uniform((len(some), 1, 1, 1), 0, how.noise, images, generator)
     images[::3] = some + sigma * torch.randn(some.shape, generator=generator).to(images.device)
+    return images
+
+
+def _jpeg(images: Tensor, how: Augment, generator: torch.Generator) -> Tensor:
+    """Some pictures written as JPEG and read again: blocks and lost colour, as cameras and messengers leave them."""
+    chosen = torch.nonzero(_chosen(len(images), how.jpeg, images, generator))[:, 0]
+    quality = torch.randint(_JPEG_QUALITY[0], _JPEG_QUALITY[1] + 1, (len(chosen),), generator=generator).tolist()
+    for row, level in zip(chosen.tolist(), quality, strict=True):
+        eight_bit = (images[row].permute(1, 2, 0) * 255).round_().to(torch.uint8).cpu().numpy()
+        stream = io.BytesIO()
+        Image.fromarray(eight_bit).save(stream, "JPEG", quality=level)
+        with Image.open(stream) as read:
+            images[row] = torch.from_numpy(np.array(read)).permute(2, 0, 1).to(images) / 255
     return images
 
 

@@ -97,6 +97,8 @@ class Augment:
     """Probability of drawn hairs or ruler marks."""
     erase: float = 0.1
     """Probability of one covered rectangle."""
+    jpeg: float = 0.0
+    """Probability of lossy compression, quality 15 to 80."""
     mixup: float = 0.0
     """Alpha of the beta distribution of mixup; 0: off."""
     cutmix: float = 0.0
@@ -205,8 +207,9 @@ class Recipe:
     def identity(self) -> str:
         """SHA-256 over all values; lower-case hex."""
         values = self.plain()
-        if not values["network"]["freeze"]:  # a key that came later: recipes without it stay what they were
-            del values["network"]["freeze"]
+        for part, key in (("network", "freeze"), ("augment", "jpeg")):
+            if not values[part][key]:  # a key that came later: recipes without it stay what they were
+                del values[part][key]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 

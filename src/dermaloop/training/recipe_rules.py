@@ -40,6 +40,7 @@ RANGES: dict[str, Limit] = {
     "augment.vignette": _SHARE,
     "augment.hair": _SHARE,
     "augment.erase": _SHARE,
+    "augment.jpeg": _SHARE,
     "augment.mixup": _FROM_ZERO,
     "augment.cutmix": _FROM_ZERO,
     "loss.tau": _FROM_ZERO,
