@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -216,3 +217,60 @@ def test_the_real_command_prints_one_line_and_no_traceback(bundle, tmp_path):
     assert piped.returncode == 3
     assert "x.jpg" in piped.stdout
     assert piped.stderr == ""
+
+
+def classify_by_the_real_command(bundle, *words, **more):
+    script = "from dermaloop.cli import main; main()"
+    command = [sys.executable, "-c", script, "classify", "--bundle", str(bundle), "--threads", "1", *map(str, words)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **more)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("kind", ["csv", "table"])
+def test_a_full_disk_behind_standard_output_is_told_in_one_line(bundle, photos, kind):
+    with Path("/dev/full").open("w") as full:
+        done = classify_by_the_real_command(bundle, photos, "--format", kind, stdout=full)
+        told = done.communicate()[1]
+    assert done.returncode == 1
+    assert told == "Error: No space left on device. Free space, or choose another place.\n"
+
+
+def test_a_terminal_without_unicode_gets_escapes(bundle, photos):
+    (photos / "0.jpg").rename(photos / "Muttermal-größe-病.jpg")
+    done = classify_by_the_real_command(
+        bundle,
+        photos.name,
+        "--format=csv",
+        cwd=photos.parent,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )
+    out, told = done.communicate()
+    assert (done.returncode, told) == (0, "")
+    assert "Muttermal-gr\\xf6\\xdfe-\\u75c5.jpg" in out
+
+
+def test_terminated_it_leaves_no_temporary_file(bundle, photos, tmp_path):
+    out = tmp_path / "out" / "found.csv"
+    many = [photos.name] * 3000
+    done = classify_by_the_real_command(bundle, *many, "--out", out, cwd=photos.parent)
+    wait = threading.Event()
+    while not (out.parent.is_dir() and list(out.parent.iterdir())):
+        assert done.poll() is None
+        wait.wait(0.02)
+    done.terminate()
+    assert done.communicate(timeout=60)[1] == ""
+    assert done.returncode == 143
+    assert list(out.parent.iterdir()) == []
+
+
+def test_names_are_cut_for_overlays_and_do_not_steer_the_terminal(bundle, photos, tmp_path):
+    (photos / "0.jpg").rename(photos / ("x" * 250 + ".jpg"))
+    (photos / "1.jpg").rename(photos / "red\x1b[31m\u202etxet.jpg")
+    outcome = run(bundle, photos, "--overlay", tmp_path / "overlays", env={"COLUMNS": "700"})
+    assert outcome.exit_code == 0, outcome.output
+    names = sorted(path.name for path in (tmp_path / "overlays").iterdir())
+    assert len(names) == 5
+    assert any(name.startswith("x" * 200 + "-") for name in names)
+    assert "red?[31m?txet.jpg" in outcome.output
+    assert "\x1b" not in outcome.output

@@ -60,3 +60,10 @@ def test_an_interrupted_folder_leaves_the_old_one(tmp_path):
         interrupt()
     assert [entry.name for entry in path.iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["x" * 251 + ".csv", "病" * 80 + ".csv"])
+def test_a_name_may_be_as_long_as_the_file_system_takes_it(tmp_path, name):
+    with replacing(tmp_path / name) as temporary:
+        temporary.write_text("whole")
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]

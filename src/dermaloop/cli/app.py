@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
+import os
+import signal
 import sys
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
 from dermaloop import __version__
+from dermaloop.cli.terminal import shown
 from dermaloop.core.errors import DermaloopError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -66,14 +72,66 @@ def _root(
     """dermaloop: finds skin cancer in photographs of skin lesions. Decision support for research use."""
 
 
+_STOPS_ITSELF = frozenset({"train", "refine", "serve"})
+"""Commands that do something of their own on SIGTERM: save a checkpoint, finish what is in hand."""
+_TERMINATED = 128 + signal.SIGTERM
+_WAYS_OUT = {
+    errno.ENOSPC: "Free space, or choose another place.",
+    errno.EDQUOT: "Free space, or choose another place.",
+    errno.EFBIG: "Raise the limit on the size of files, or choose another place.",
+    errno.EACCES: "Check who may read and write there.",
+    errno.EPERM: "Check who may read and write there.",
+    errno.EROFS: "Choose a place that may be written.",
+    errno.EMFILE: "Raise the limit on open files (ulimit -n).",
+    errno.ENFILE: "Raise the limit on open files (ulimit -n).",
+    errno.EIO: "Check the disk.",
+}
+"""What the operating system refuses to anybody, by error number. Any other OSError is a defect of ours."""
+
+
 def main() -> None:
-    """Runs the command line. Exit status: 0 done, 1 an error shown to the user, 2 wrong usage, 130 interrupted."""
+    """Runs the command line.
+
+    Exit status: 0 done, 1 an error shown to the user, 2 wrong usage, 130 interrupted, 143 terminated; `classify` and
+    `watch` have one more each.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is shown by its escape
+            stream.reconfigure(errors="backslashreplace")
+    if not _STOPS_ITSELF.intersection(sys.argv[1:2]):
+        signal.signal(signal.SIGTERM, _terminate)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
-        app()
+        _run()
     except DermaloopError as error:
-        console.print(f"Error: {error}", style="red", markup=False)
+        console.print(f"Error: {shown(str(error))}", style="red", markup=False)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in _WAYS_OUT:
+            raise
+        where = f"{shown(str(error.filename))}: " if error.filename else ""
+        told = f"Error: {where}{error.strerror}. {_WAYS_OUT[error.errno]}"
+        console.print(told, style="red", markup=False)
+        _forget_output()
         sys.exit(1)
     except KeyboardInterrupt:
         console.print("Interrupted.", style="yellow")
         sys.exit(130)
+
+
+def _run() -> None:
+    try:
+        app()
+    finally:
+        sys.stdout.flush()  # here, where a full disk is told as one, not at the interpreter's end
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    """Ends by an exception, so that no temporary file stays behind."""
+    del number, frame
+    sys.exit(_TERMINATED)
+
+
+def _forget_output() -> None:
+    """Lets what could not be written go: the interpreter would try again at its end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -29,6 +29,7 @@ _ROWS_AT_ONCE = 32
 _FIXED = {"Result": 12, "Malignancy": 11}
 """Widths of the columns whose words are known."""
 _OVERLAY_SIDE_PX = 768
+_LONGEST_STEM_BYTES = 200
 _MOTTO = "Decision support for research use. Not a medical device."
 
 
@@ -107,7 +108,7 @@ def _paths(paths: Iterable[str]) -> Iterator[str]:
 
 
 def _overlays(folder: Path) -> Callable[[Item, Prediction], None]:
-    """Draws the overlay of one picture into the folder, called by its name and the start of its hash."""
+    """Draws the overlay of one picture into the folder, called by its name, cut where very long, and its hash."""
     from dermaloop.core.image import decode, read_bytes
     from dermaloop.inference.explain import overlay
     from dermaloop.inference.tables import complete_file
@@ -119,11 +120,16 @@ def _overlays(folder: Path) -> Callable[[Item, Prediction], None]:
         image = decode(content, name=item.name, least_side_px=_OVERLAY_SIDE_PX).image
         stream = io.BytesIO()
         overlay(image, prediction.heatmap, prediction.frame).save(stream, "JPEG", quality=90)
-        path = folder / f"{Path(item.name).stem}-{prediction.sha256[:8]}.jpg"
+        path = folder / f"{_short(Path(item.name).stem)}-{prediction.sha256[:8]}.jpg"
         with complete_file(path) as temporary:
             temporary.write_bytes(stream.getvalue())
 
     return draw
+
+
+def _short(stem: str) -> str:
+    """A file's name cut so that what is added to it still fits into what file systems take (255 bytes)."""
+    return stem.encode()[:_LONGEST_STEM_BYTES].decode(errors="ignore")
 
 
 @contextlib.contextmanager
@@ -197,6 +203,7 @@ def _columns(console: Console, *, header: bool) -> Table:
 def _cells(prediction: Prediction) -> tuple[str, ...]:
     from rich.markup import escape
 
+    from dermaloop.cli.terminal import shown
     from dermaloop.core.taxonomy import ENTRIES
 
     words = {
@@ -216,7 +223,7 @@ def _cells(prediction: Prediction) -> tuple[str, ...]:
     if prediction.status == "abstained":
         suggestion = f"({suggestion})"
     return (
-        escape(prediction.image),
+        escape(shown(prediction.image).replace("\n", "?")),
         words[prediction.status.value, prediction.decision.value],
         "" if chance is None else _percent(chance),
         suggestion,

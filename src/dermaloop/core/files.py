@@ -13,9 +13,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+_TOLD_LETTERS = 40
+"""Of a file's name in its temporary name: at most 160 bytes of the 255 that there are."""
+
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    # A name may be as long as the file system takes it; the temporary one must not be longer.
+    return path.with_name(f".{path.name[:_TOLD_LETTERS]}.{secrets.token_hex(6)}.part")
 
 
 @contextlib.contextmanager
