@@ -34,6 +34,8 @@ from support import streams  # noqa: E402 - the simulation is shared with the te
 
 BEFORE, AFTER = 400, 500
 PREVALENCE = 0.2
+_MOSTLY = 0.5
+"""A measure that finds a change in fewer streams is not told alone."""
 Draw = Callable[[np.random.Generator, dict[str, streams.Pool]], streams.Pool]
 
 
@@ -81,19 +83,25 @@ CHANGES: dict[str, Draw] = {
 }
 
 
-def first_alarm(report: Any, at: np.ndarray) -> tuple[int, str] | None:
-    """The visit of the first alarm, and its measure."""
-    found = [
-        (int(np.searchsorted(at, one.found)), one.name)
+def alarms(report: Any, at: np.ndarray) -> dict[str, int]:
+    """The visit of the alarm by measure."""
+    return {
+        one.name: int(np.searchsorted(at, one.found))
         for one in report.findings
         if one.state is State.ALARM and one.found is not None
-    ]
-    return min(found, default=None)
+    }
+
+
+def middle(waited: list[float]) -> dict[str, int | None]:
+    """Median and ninth decile of delays; None where they are not within the stream."""
+    low, high = np.quantile(waited, (0.5, 0.9), method="higher")
+    return {"median": None if np.isinf(low) else int(low), "ninety": None if np.isinf(high) else int(high)}
 
 
 def delays(found: dict[str, streams.Pool], bundle: Bundle, draw: Draw, count: int) -> dict[str, Any]:
-    """Visits from a change to the first alarm of any measure."""
+    """Visits from a change to the first alarm of any measure, and to that of each measure alone."""
     waited: list[float] = []
+    alone: dict[str, list[float]] = {}
     first: Counter[str] = Counter()
     early = 0
     for seed in range(count):
@@ -102,19 +110,20 @@ def delays(found: dict[str, streams.Pool], bundle: Bundle, draw: Draw, count: in
         visits = streams.together([before, draw(rng, found)])
         report = streams.looked(visits, bundle, Limits(), seed=seed)
         at = streams.times(len(visits))
-        alarm = first_alarm(report, at)
-        early += alarm is not None and alarm[0] < BEFORE
-        waited.append(np.inf if alarm is None else alarm[0] - BEFORE + 1)
-        if alarm is not None:
-            first[alarm[1]] += 1
-    low, high = np.quantile(waited, (0.5, 0.9), method="higher")
+        found_at = alarms(report, at)
+        for name, visit in found_at.items():
+            alone.setdefault(name, [np.inf] * count)[seed] = visit - BEFORE + 1
+        visit, name = min(((visit, name) for name, visit in found_at.items()), default=(np.inf, ""))
+        early += visit < BEFORE
+        waited.append(visit - BEFORE + 1)
+        first.update([name] if name else [])
     return {
         "streams": count,
         "found": int(np.isfinite(waited).sum()),
         "early": early,
-        "median": None if np.isinf(low) else int(low),
-        "ninety": None if np.isinf(high) else int(high),
+        **middle(waited),
         "first": dict(first.most_common(3)),
+        "alone": {name: middle(each) for name, each in alone.items() if np.isfinite(each).mean() >= _MOSTLY},
     }
 
 

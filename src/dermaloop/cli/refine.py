@@ -29,6 +29,9 @@ def refine(  # noqa: PLR0917 - typer reads the options off the signature
         None, "--champion-weights", help="weights.safetensors of the champion. [default: kept by the turn that made it]"
     ),
     threads: int | None = typer.Option(None, "--threads", min=1, help="Cores to use; all if not given."),
+    keep_pictures: bool = typer.Option(
+        False, "--keep-pictures", help="Leave patients' pictures in the turn's folder when it has ended."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print the outcome as JSON."),
     store: Path | None = STORE,
 ) -> None:
@@ -54,6 +57,7 @@ def refine(  # noqa: PLR0917 - typer reads the options off the signature
         threads=threads,
         progress=_show if sys.stderr.isatty() else _quiet,
         show_progress=sys.stderr.isatty(),
+        keep_pictures=keep_pictures,
     )
     with opened(store) as held:
         outcome = take_turn(held, system("refine"), work, inputs)

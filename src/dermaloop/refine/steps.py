@@ -8,9 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from dermaloop.cases import flags, frozen_uses, model_files, registry
 from dermaloop.cases.actor import Actor
@@ -22,20 +20,15 @@ from dermaloop.core.manifest import Manifest, Split
 from dermaloop.inference.classifier import Classifier
 from dermaloop.pipeline import package as packaging
 from dermaloop.refine import challenger as challengers
-from dermaloop.refine import commands, measure
+from dermaloop.refine import commands, evidence, measure
 from dermaloop.refine.compared import Measures
-from dermaloop.refine.dossier import render
 from dermaloop.refine.feedback_report import write_json
 from dermaloop.refine.gates import judge
-from dermaloop.refine.gather import MANIFEST, PAGE, ROWS, TABLE, reason_of, split_of
+from dermaloop.refine.gather import MANIFEST, ROWS, reason_of, split_of
 from dermaloop.refine.plan import CHAMPION
+from dermaloop.refine.turn_records import Inputs, Turn
 from dermaloop.training import run as training
 from dermaloop.training.run import Trained
-
-if TYPE_CHECKING:
-    from dermaloop.refine.turn import Inputs, Turn
-
-CHECKS, GATES, MEASURES, REPORT, CHOICE = "checks.json", "gates.json", "measures.json", "report.html", "training.json"
 
 
 def gather(store: Store, actor: Actor, turn: Turn, inputs: Inputs) -> Path:
@@ -72,7 +65,7 @@ def check(store: Store, actor: Actor, turn: Turn, inputs: Inputs, gathered: Path
                   "rejected": reasons.count("rejected")}  # fmt: skip
         with replacing_folder(out) as folder:
             kept.write(folder / MANIFEST)
-            write_json(folder / CHECKS, report)
+            write_json(folder / evidence.CHECKS, report)
     return manifests.read(out / MANIFEST)
 
 
@@ -88,7 +81,7 @@ def train(turn: Turn, inputs: Inputs, checked: Manifest) -> Trained:
     if choice.weights == CHAMPION and kept is not None and kept != start:
         with replacing(start) as temporary:
             shutil.copyfile(kept, temporary)
-    write_json(turn.folder / CHOICE, challengers.plain(choice))
+    write_json(turn.folder / evidence.CHOICE, challengers.plain(choice))
     trained = training.train(
         choice.recipe,
         rows,
@@ -127,8 +120,7 @@ def evaluate(  # noqa: PLR0917 - what all steps take, and what the steps before 
     store: Store, actor: Actor, turn: Turn, inputs: Inputs, checked: Manifest, challenger: Bundle
 ) -> list[dict[str, Any]]:
     """5 and 6. Both on the frozen set and on the new cases held out, and what the gates say. The use is noted first."""
-    out = turn.folder / "evidence"
-    if not out.is_dir():
+    if not evidence.is_sealed(store, turn, challenger):
         plan = inputs.plan.plan
         with store.database.begin() as session:
             uses = frozen_uses.note_use(session, actor, inputs.frozen.identity(), turn.id)
@@ -150,8 +142,10 @@ def evaluate(  # noqa: PLR0917 - what all steps take, and what the steps before 
         )  # fmt: skip
         gates = [gate.plain() for gate in judge(found, plan.gates, plan.frozen)]
         changed = measure.changed_decisions(both, frozen.column("image_id"))
-        _write_evidence(turn, inputs, challenger, gates, found, changed, out)
-    verdicts: list[dict[str, Any]] = json.loads((out / GATES).read_text(encoding="utf-8"))
+        evidence.write(turn, inputs, challenger, gates=gates, found=found, changed=changed)
+        evidence.seal(store, actor, turn, inputs, challenger)
+    path = evidence.folder_of(turn) / evidence.GATES
+    verdicts: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     return verdicts
 
 
@@ -159,87 +153,17 @@ def _challenger_file(turn: Turn) -> Path:
     return turn.folder / "challenger.dermaloop"
 
 
-def _write_evidence(  # noqa: PLR0917 - all that an auditor should see
-    turn: Turn,
-    inputs: Inputs,
-    challenger: Bundle,
-    gates: list[dict[str, Any]],
-    found: Measures,
-    changed: list[dict[str, Any]],
-    out: Path,
-) -> None:
-    """Everything behind the decision, without a patient's picture."""
-    with replacing_folder(out) as folder:
-        for path in (
-            turn.folder / "turn.json", turn.folder / "plan.toml", turn.folder / CHOICE,
-            turn.folder / "gathered" / TABLE, turn.folder / "gathered" / PAGE, turn.folder / "checked" / CHECKS,
-            turn.folder / "run" / training.RUN, turn.folder / "run" / "log" / "metrics.csv",
-        ):  # fmt: skip
-            if path.is_file():
-                shutil.copyfile(path, folder / path.name)
-        write_json(folder / MEASURES, _measures(found, challenger, turn, changed))
-        _write_arrays(folder / "frozen.npz", found)
-        write_json(folder / GATES, gates)
-        page = render(
-            turn=json.loads((turn.folder / "turn.json").read_text(encoding="utf-8")),
-            plan=inputs.plan.plain(),
-            plan_sha256=inputs.plan.sha256,
-            challenger=challenger.identity,
-            choice=json.loads((turn.folder / CHOICE).read_text(encoding="utf-8")),
-            feedback=json.loads((turn.folder / "gathered" / TABLE).read_text(encoding="utf-8")),
-            checks=json.loads((turn.folder / "checked" / CHECKS).read_text(encoding="utf-8")),
-            gates=gates,
-            changed=changed,
-            refused=undecided_names(gates, inputs),
-        )
-        (folder / REPORT).write_text(page, encoding="utf-8")
-
-
-def _measures(found: Measures, challenger: Bundle, turn: Turn, changed: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "champion": turn.bundle.identity,
-        "challenger": challenger.identity,
-        "frozen_pictures": len(found.frozen.champion),
-        "new_pictures": 0 if found.new is None else len(found.new.champion),
-        "uses": found.uses,
-        "latency_s": [np.round(values, 6).tolist() for values in found.latency_s],
-        "size_bytes": list(found.size_bytes),
-        "changed_decisions": changed,
-    }
-
-
-def _write_arrays(path: Path, found: Measures) -> None:
-    """The numbers that the gates were judged by, so that anybody can judge again."""
-    both = found.frozen
-    arrays: dict[str, Any] = {
-        "malignant": both.champion.malignant,
-        "groups": both.champion.groups,
-        "champion_probability": both.champion.malignant_probability,
-        "challenger_probability": both.challenger.malignant_probability,
-        "champion_threshold": np.array(both.champion.threshold),
-        "challenger_threshold": np.array(both.challenger.threshold),
-        "champion_assessed": both.champion.assessed,
-        "challenger_assessed": both.challenger.assessed,
-    }
-    if found.flips is not None:
-        arrays |= dict(zip(("champion_flips", "challenger_flips", "flips_groups"), found.flips, strict=True))
-    np.savez_compressed(path, **arrays)
-
-
-def undecided_names(gates: list[dict[str, Any]], inputs: Inputs) -> list[str]:
-    """The required gates that were not passed."""
-    passed = {gate["name"] for gate in gates if gate["passed"] is True}
-    return [name for name in inputs.plan.plan.required_gates if name not in passed]
-
-
-def propose(store: Store, actor: Actor, turn: Turn, inputs: Inputs, gates: list[dict[str, Any]]) -> dict[str, Any]:
+def propose(  # noqa: PLR0917 - what all steps take, and what the steps before left
+    store: Store, actor: Actor, turn: Turn, inputs: Inputs, challenger: Bundle, gates: list[dict[str, Any]]
+) -> dict[str, Any]:
     """7. A challenger that passed is registered; one that did not stays in its folder, with the reasons."""
-    refused = undecided_names(gates, inputs)
+    refused = evidence.undecided_names(gates, inputs)
     if refused:
         said = f"Not proposed: {', '.join(refused)} not passed."
         return {"word": "refused", "said": said, "gates": gates, "model": ""}
     path = _challenger_file(turn)
     assert store.database.models is not None, "an opened store has a registry"
+    Classifier(challenger, threads=1, similar=1)  # it can be loaded, also where another process evaluated it
     model_files.put_bundle(store.database.models, path)  # before the transaction, so that it stays short
     with store.database.begin() as session:
         model = registry.propose(
@@ -250,7 +174,7 @@ def propose(store: Store, actor: Actor, turn: Turn, inputs: Inputs, gates: list[
             plan=inputs.plan.plain(),
             plan_sha256=inputs.plan.sha256,
             gates=gates,
-            evidence_folder=turn.folder / "evidence",
+            evidence_folder=evidence.folder_of(turn),
         )
     said = f"{model.identity} passed every required gate and waits for a lead."
     return {"word": "proposed", "said": said, "gates": gates, "model": model.id}
