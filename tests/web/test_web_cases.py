@@ -452,7 +452,7 @@ def test_a_lesion_s_place_is_kept_changed_and_cleared(clinician, store):
     moved = {"region": "back-calf-left", "x": "0.42", "y": "0.25", "label": "", "note": ""}
     clinician.post(f"{lesion}/edit", data={**moved, "region": "back-lower-leg-left"})
     assert '<option value="back-lower-leg-left" selected>' in clinician.get(f"{lesion}/edit").text
-    assert "Leg" in _text(clinician.get(lesion))
+    assert "Lower leg, left" in _text(clinician.get(lesion))
     assert clinician.post(f"{lesion}/edit", data={**moved, "region": "nowhere"}).status_code == 422
     clinician.post(f"{lesion}/edit", data={**moved, "region": ""})
     assert "Place not stated" in _text(clinician.get(lesion))

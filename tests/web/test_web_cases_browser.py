@@ -270,7 +270,7 @@ def test_everything_works_without_a_script(open_page, files):
     page.get_by_role("link", name="New lesion").click()
     page.get_by_label("Region").select_option(label="Upper back, left")
     page.get_by_role("button", name="Make the lesion").click()
-    expect(page.get_by_text("Back and buttocks")).to_be_visible()
+    expect(page.get_by_text("Upper back, left")).to_be_visible()
     _add_visit(page, "2026-03-01", files[0])
     expect(page.locator(".viewer-plain img").first).to_be_visible()
     page.get_by_label("What you see, and why").fill("No script here.")

@@ -8,12 +8,16 @@ that name what is to be removed, and `finish_jobs`, which runs with `deletion.fi
 
 from __future__ import annotations
 
+import contextlib
+from datetime import timedelta
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from dermaloop.cases import audit
 from dermaloop.cases.actor import Actor
 from dermaloop.cases.database import now
+from dermaloop.cases.errors import RecordNotFoundError
 from dermaloop.cases.holders import is_held
 from dermaloop.cases.images import name_of
 from dermaloop.cases.job_tables import ItemState, JobItemRow, JobRow, JobViewRow
@@ -23,13 +27,14 @@ from dermaloop.cases.store import Store
 _AT_ONCE = 50
 
 
-def delete_job(store: Store, actor: Actor, job_id: str) -> int:
+def delete_job(store: Store, actor: Actor, job_id: str, *, reason: str = "asked") -> int:
     """Deletes a job. Cannot be undone.
 
     Args:
         store: The store.
         actor: Who deletes.
         job_id: Which.
+        reason: `asked`, or `expired`; for the audit log.
 
     Returns:
         How many pictures were removed from the image store.
@@ -49,8 +54,33 @@ def delete_job(store: Store, actor: Actor, job_id: str) -> int:
             sa.update(JobItemRow).where(of_job).values(state=ItemState.STOPPED, name=JobItemRow.id, **emptied)
         )
         session.execute(sa.delete(JobViewRow).where(JobViewRow.job_id == job.id))
-        audit.append(session, actor, "job.deleted", SUBJECT, job.id, {"pictures": pictures})
+        audit.append(session, actor, "job.deleted", SUBJECT, job.id, {"pictures": pictures, "reason": reason})
     return finish_jobs(store)
+
+
+def delete_expired(store: Store, actor: Actor, days: int) -> int:
+    """Deletes the jobs that have taken no picture in, and were not begun, within so many days.
+
+    Args:
+        store: The store.
+        actor: In whose name the audit log has it.
+        days: How long lists are kept, at least 1.
+
+    Returns:
+        How many jobs.
+
+    Raises:
+        StoreError: As `delete_job`; what is left is deleted when this is called again.
+    """
+    before = now() - timedelta(days=days)
+    newer = sa.exists().where(JobItemRow.job_id == JobRow.id, JobItemRow.made_at >= before)
+    expired = sa.select(JobRow.id).where(JobRow.deleted_at.is_(None), JobRow.made_at < before, ~newer)
+    with store.database.read() as session:
+        found = session.scalars(expired.order_by(JobRow.made_at)).all()
+    for job_id in found:
+        with contextlib.suppress(RecordNotFoundError):  # another server was quicker
+            delete_job(store, actor, job_id, reason="expired")
+    return len(found)
 
 
 def finish_jobs(store: Store) -> int:

@@ -9,19 +9,17 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from dermaloop.cases import audit, fields
+from dermaloop.cases import audit, cursors, fields
 from dermaloop.cases.actor import Actor
-from dermaloop.cases.errors import InvalidRecordError
 from dermaloop.cases.records import Patient, record
-from dermaloop.cases.tables import PatientRow
-
-LARGEST_PAGE = 200
+from dermaloop.cases.tables import LesionRow, PatientRow, VisitRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +45,37 @@ def list_patients(
     Raises:
         InvalidRecordError: The cursor was not given by this function, or `limit` is out of range.
     """
-    fields.whole(limit, "limit", 1, LARGEST_PAGE)
+    fields.whole(limit, "limit", 1, cursors.LARGEST_PAGE)
     query = sa.select(PatientRow).where(PatientRow.deleted_at.is_(None))
     if search.strip():
         part = fields.fold(fields.line(search, "search"))
         query = query.where(PatientRow.pseudonym_key.contains(part, autoescape=True))
     if cursor is not None:
-        made_at, last_id = _read_cursor(cursor)
-        place = sa.tuple_(sa.literal(made_at, PatientRow.made_at.type), sa.literal(last_id))
-        query = query.where(sa.tuple_(PatientRow.made_at, PatientRow.id) < place)
+        query = query.where(cursors.beyond(cursor, PatientRow.made_at, PatientRow.id, newest_first=True))
     query = query.order_by(PatientRow.made_at.desc(), PatientRow.id.desc()).limit(limit + 1)
     rows = session.scalars(query).all()
     found = tuple(record(Patient, row) for row in rows[:limit])
     detail = {"patients": [one.id for one in found], "searched": bool(search.strip())}
     audit.append(session, actor, "patients.seen", "patients", "list", detail)
-    return PatientPage(found, _write_cursor(found[-1]) if len(rows) > limit else None)
+    return PatientPage(found, cursors.write(found[-1].made_at, found[-1].id) if len(rows) > limit else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What a list says of a patient beside the facts: how many lesions, and the day of the last visit, if any."""
+
+    lesions: int = 0
+    visited_on: date | None = None
+
+
+def glances(session: Session, patients: Sequence[Patient]) -> dict[str, Glance]:
+    """A glance at each patient of a page, by id; that the page was looked at is logged by `list_patients`."""
+    ids = [one.id for one in patients]
+    lesions = sa.select(LesionRow.patient_id, sa.func.count()).where(LesionRow.patient_id.in_(ids))
+    visits = sa.select(VisitRow.patient_id, sa.func.max(VisitRow.visited_on)).where(VisitRow.patient_id.in_(ids))
+    counted: dict[str, int] = dict(session.execute(lesions.group_by(LesionRow.patient_id)).tuples().all())
+    latest: dict[str, date] = dict(session.execute(visits.group_by(VisitRow.patient_id)).tuples().all())
+    return {one: Glance(counted.get(one, 0), latest.get(one)) for one in ids}
 
 
 def find_patient(session: Session, pseudonym: str) -> str | None:
@@ -75,24 +89,3 @@ def find_patient(session: Session, pseudonym: str) -> str | None:
     key = fields.fold(fields.line(pseudonym, "pseudonym"))
     query = sa.select(PatientRow.id).where(PatientRow.pseudonym_key == key, PatientRow.deleted_at.is_(None))
     return session.scalar(query)
-
-
-def _write_cursor(last: Patient) -> str:
-    return base64.urlsafe_b64encode(json.dumps([last.made_at.isoformat(), last.id]).encode()).decode()
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, str]:
-    try:
-        moment, last_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        made_at = datetime.fromisoformat(moment)
-    except (ValueError, TypeError, binascii.Error, RecursionError) as error:
-        raise _bad_cursor() from error
-    if made_at.tzinfo is None or not (isinstance(last_id, str) and last_id.isascii() and last_id.isprintable()):
-        raise _bad_cursor()
-    return made_at, last_id
-
-
-def _bad_cursor() -> InvalidRecordError:
-    return InvalidRecordError(
-        "the cursor does not belong to this list", where="cursor", way_out="Begin at the first page."
-    )

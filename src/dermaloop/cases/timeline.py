@@ -29,6 +29,27 @@ class Answer:
     hidden: bool
 
 
+def has_earlier(session: Session, case_id: str) -> bool:
+    """Whether a case's lesion has a picture from a visit on an earlier day: something to compare it with.
+
+    Raises:
+        RecordNotFoundError: There is no such case.
+    """
+    case = find(session, CaseRow, case_id, "case")
+    visit = find(session, VisitRow, case.visit_id, "visit")
+    query = (
+        sa.select(sa.literal(value=True))
+        .select_from(ImageRow)
+        .join(VisitRow, VisitRow.id == ImageRow.visit_id)
+        .where(
+            ImageRow.lesion_id == case.lesion_id,
+            ImageRow.deleted_at.is_(None),
+            VisitRow.visited_on < visit.visited_on,
+        )
+    )
+    return bool(session.scalar(query.limit(1)))
+
+
 def timeline(session: Session, actor: Actor, lesion_id: str) -> tuple[Answer, ...]:
     """The latest answer on each picture of a lesion, oldest visit first. What is shown counts as seen.
 

@@ -1,7 +1,7 @@
 """Screening lists over the API: made, filled, followed, read, stopped, taken up again, deleted.
 
 Owns routes. Refuses to assess anything and to receive files in a way of its own: both are the pages' (`web.screening`,
-`web.screening_pages`).
+`web.screening_intake`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dermaloop.cases.errors import InvalidRecordError
 from dermaloop.cases.idempotency import KeptAnswer
 from dermaloop.cases.job_results import Item, ItemOrder, Show
 from dermaloop.cases.roles import Role, Scope
-from dermaloop.web import schema, screening_pages
+from dermaloop.web import schema, screening_intake, screening_pages
 from dermaloop.web.access import allow
 from dermaloop.web.api_common import PREFIX, Key, Limit, RecordId, changing, created, reading
 from dermaloop.web.api_shapes import shape
@@ -145,7 +145,7 @@ async def add_pictures(request: Request, job_id: RecordId) -> Screening:
     A file of the same name and content is there once, however often it is sent, so a lost answer is no reason for care.
     A file that cannot be read becomes a picture of the list with its reason.
     """
-    await screening_pages.take_in(request, job_id)
+    await screening_intake.take_in(request, job_id)
     return await show_screening(request, job_id)
 
 

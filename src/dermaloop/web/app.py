@@ -53,6 +53,7 @@ from dermaloop.web import (
     phone_pages,
     practice_page,
     probes,
+    screening_intake,
     screening_item_pages,
     screening_pages,
     sign_in_pages,
@@ -110,6 +111,7 @@ _ROUTERS = tuple(
         confirmation_pages,
         image_routes,
         screening_pages,
+        screening_intake,
         screening_item_pages,
         phone_code_pages,
         phone_pages,
@@ -161,7 +163,7 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
         metrics.serves(loaded.bundle)
         desk.classifier = ObservedClassifier(loaded, metrics)
 
-    desk.screening = Screening(store, capacity, lambda: desk.classifier)
+    desk.screening = Screening(store, capacity, lambda: desk.classifier, keep_days=settings.screening_days)
     desk.follower = Follower(store, settings, served, adopt, desk.shadow.set)
 
     @asynccontextmanager

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from dermaloop.cases.records import Lesion
 from dermaloop.web.bodymap import HEIGHT, WIDTH, Place, Region, Shape, read_place, regions
+from dermaloop.web.clinical import site_name
 
 
 def region_at(view: str, x: float, y: float, site: str = "") -> Region:
@@ -45,6 +46,12 @@ def place_of(lesion: Lesion) -> Place | None:
         return None
     region = region_at(lesion.view, lesion.x, lesion.y, lesion.site)
     return Place(lesion.view, lesion.x, lesion.y, lesion.site, region.name)
+
+
+def place_name(lesion: Lesion) -> str:
+    """Where a recorded lesion lies, in words: the region of the body map, else the body site, else nothing."""
+    place = place_of(lesion)
+    return region_at(place.view, place.x, place.y, place.site).label if place else site_name(lesion.site)
 
 
 def read_consistent(form: Mapping[str, str]) -> Place | None:

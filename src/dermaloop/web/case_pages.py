@@ -22,6 +22,7 @@ from dermaloop.cases.errors import ConflictError
 from dermaloop.cases.practice import read_practice
 from dermaloop.cases.records import Image
 from dermaloop.cases.roles import Role
+from dermaloop.cases.timeline import has_earlier
 from dermaloop.core.errors import DermaloopError
 from dermaloop.core.manifest import Confirmation
 from dermaloop.core.taxonomy import Diagnosis
@@ -68,10 +69,15 @@ async def case_values(
         RecordNotFoundError: There is no such case.
     """
     actor, desk = identity_of(request).actor, desk_of(request)
-    file = await desk.write(lambda session: casework.open_case(session, actor, case_id))
+
+    def look(session: Transaction) -> tuple[CaseFile, bool]:
+        return casework.open_case(session, actor, case_id), has_earlier(session, case_id)
+
+    file, before = await desk.write(look)
     standing = opinions.standing(file.confirmations)
     return {
         "file": file,
+        "before": before,
         "name": lesion_name(file.lesion),
         "pictures": pictures_of(file, desk.classifier),
         "standing": {entry.id for entry in standing},

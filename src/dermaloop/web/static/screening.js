@@ -152,6 +152,17 @@
     }
   };
 
+  // Of what is too large to be sent, the list is told name and size, and keeps it with the reason.
+  const tellTooLarge = async (found) => {
+    for (let at = 0; at < found.length; at += 10) {
+      const some = found.slice(at, at + 10);
+      const body = new URLSearchParams({ form_token: form.elements.form_token.value, expected: String(total) });
+      for (const one of some) { body.append("path", one.path); body.append("bytes", String(one.file.size)); }
+      const answer = await send("POST", `${address}/too-large/part`, body);
+      if (answer.status === 204) done += some.length;
+    }
+  };
+
   const run = async () => {
     if (sending) return;
     sending = true;
@@ -189,11 +200,13 @@
       pictures.length - fresh.length ? fill(texts.known, { n: pictures.length - fresh.length }) : "",
       others ? fill(texts.others, { n: others }) : "",
     ].filter(Boolean).join(" ");
+    const tooLarge = fresh.filter((one) => one.file.size > maxBytes);
     for (const one of fresh) {
       one.row = row(one.path);
       if (one.file.size > maxBytes) fail(one, texts.toolarge); else waiting.push(one);
     }
     byId("sending").hidden = false;
+    try { await tellTooLarge(tooLarge); } catch { /* the page says of each that it was not sent */ }
     tell();
     await run();
   };
