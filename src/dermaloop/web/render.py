@@ -50,7 +50,8 @@ def heatmap_png(heatmap: NDArray[np.float32], side_px: int = _HEAT_SIDE_PX) -> b
         RGBA PNG (side_px, side_px): the weaker the evidence, the more transparent.
     """
     stream = io.BytesIO()
-    Image.fromarray(colours(upsample(heatmap, (side_px, side_px)))).save(stream, "PNG", compress_level=_HEAT_COMPRESSION)
+    layer = Image.fromarray(colours(upsample(heatmap, (side_px, side_px))))
+    layer.save(stream, "PNG", compress_level=_HEAT_COMPRESSION)
     return stream.getvalue()
 
 
