@@ -241,3 +241,15 @@ def test_colour_shares_follow_the_white_balance_and_not_the_light():
     warmer = np.clip(picture * np.asarray([1.1, 1.0, 0.9]), 0, 255).astype(np.uint8)
     assert quality.colour_shares(warmer)[0] > red + 0.02
     assert quality.colour_shares(np.zeros((16, 16, 3), np.uint8)) == (1 / 3, 1 / 3)
+
+
+@pytest.mark.parametrize("side", [257, 258, 400])
+def test_colour_shares_hold_for_large_white_squares(side):
+    """The sums down the columns are taken in 16 bits as long as they fit."""
+    white = np.full((side, side, 3), (255, 255, 0), np.uint8)
+    assert quality.colour_shares(white) == (0.5, 0.0)
+
+
+def test_measures_of_the_luma_are_those_of_the_square():
+    lesion = skin()
+    assert quality.measure_luma(lesion.convert("L")) == quality.measure_fast(np.asarray(lesion))

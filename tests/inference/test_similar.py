@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dermaloop.core.bundle import array_part
 from dermaloop.core.taxonomy import Diagnosis
+from dermaloop.inference import similar
 from dermaloop.inference.similar import build_references, nearest
 
 
@@ -58,3 +61,11 @@ def test_a_picture_without_any_feature_is_no_division_by_zero():
     references = build_references(embeddings, *facts)
     (cases,) = nearest(references["mean"][None], references, 2)
     assert all(case.similarity == 0 for case in cases)
+
+
+@given(values=st.lists(st.integers(-40, 40), max_size=600), count=st.integers(0, 8))
+def test_the_highest_are_those_of_a_full_sort(values, count):
+    """Few different values over several parts: ties within and across the parts, whose earlier one comes first."""
+    row = np.asarray(values, dtype=np.float32)
+    count = min(count, len(row))
+    assert similar._highest(row, count) == sorted(range(len(row)), key=lambda place: -row[place])[:count]

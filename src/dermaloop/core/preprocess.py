@@ -52,8 +52,12 @@ def network_input(image: Image.Image, preprocess: Preprocess, *, pixel_aspect: f
     Returns:
         uint8 (size_px, size_px, 3), RGB.
     """
+    return np.asarray(network_picture(image, preprocess, pixel_aspect=pixel_aspect), dtype=np.uint8)
+
+
+def network_picture(image: Image.Image, preprocess: Preprocess, *, pixel_aspect: float = 1.0) -> Image.Image:
+    """The same pixels as `network_input`, still a picture, for what else is to be measured of them."""
     left, top, right, bottom = frame(image.width, image.height, pixel_aspect=pixel_aspect)
     box = (left * image.width, top * image.height, right * image.width, bottom * image.height)
     size = (preprocess.size_px, preprocess.size_px)
-    square = image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
-    return np.asarray(square, dtype=np.uint8)
+    return image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)

@@ -70,7 +70,11 @@ def measure_fast(rgb: NDArray[np.uint8]) -> dict[str, float]:
 
     Source: blur follows Crété et al. 2007, "The blur effect", doi:10.1117/12.702790.
     """
-    luma = Image.fromarray(rgb).convert("L")
+    return measure_luma(Image.fromarray(rgb).convert("L"))
+
+
+def measure_luma(luma: Image.Image) -> dict[str, float]:
+    """What `measure_fast` returns, of the square's luma as a picture of mode L (`Image.convert`)."""
     counts = np.asarray(luma.histogram(), np.int64)  # (256,)
     total = int(counts.sum())
     return {
@@ -92,8 +96,10 @@ def colour_shares(rgb: NDArray[np.uint8]) -> tuple[float, float]:
     Returns:
         Each in [0, 1], a third for grey; a black picture counts as grey.
     """
-    counts = np.asarray(Image.fromarray(rgb).histogram(), np.int64).reshape(3, 256)
-    red, green, blue = (counts @ np.arange(256)).tolist()  # several times quicker than adding up the pixels
+    # Down the rows first, in the narrowest type that holds so many: several times quicker than pixel by pixel.
+    narrow = np.uint16 if len(rgb) <= np.iinfo(np.uint16).max // 255 else np.uint32
+    columns = np.add.reduce(rgb.reshape(len(rgb), -1), axis=0, dtype=narrow)  # (3 S,)
+    red, green, blue = columns.reshape(-1, 3).sum(axis=0, dtype=np.int64).tolist()
     total = red + green + blue
     return (red / total, blue / total) if total else (1 / 3, 1 / 3)
 
@@ -101,15 +107,18 @@ def colour_shares(rgb: NDArray[np.uint8]) -> tuple[float, float]:
 def _blur(luma: NDArray[np.uint8]) -> float:
     """The blur effect of uint8 (S, S), the worse of the two directions."""
     wide = luma.astype(np.int16)
+    sums = np.int32 if luma.size < np.iinfo(np.int32).max // 255 else np.int64
     worst = 0.0
     for values in (wide, np.ascontiguousarray(wide.T)):
         # The step between neighbours after averaging over 9 pixels is (v[i+9] - v[i]) / 9: no average is ever formed.
-        step = np.abs(values[5:-4] - values[4:-5]) * 9
-        smoothed = np.abs(values[9:] - values[:-9])
-        total = int(step.sum(dtype=np.int64))
+        step, smoothed = values[5:-4] - values[4:-5], values[9:] - values[:-9]
+        np.abs(step, out=step)
+        np.abs(smoothed, out=smoothed)
+        total = 9 * int(step.sum(dtype=sums))
         if total == 0:
             return 1.0
-        worst = max(worst, int(np.minimum(step, smoothed).sum(dtype=np.int64)) / total)
+        step *= 9
+        worst = max(worst, int(np.minimum(step, smoothed, out=step).sum(dtype=sums)) / total)
     return worst
 
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from dermaloop.core.errors import ImageError
 from dermaloop.core.image import decode, read_bytes
 from dermaloop.core.prediction import Reason
-from dermaloop.core.preprocess import Frame, Preprocess, frame, network_input
-from dermaloop.core.quality import colour_shares, measure_fast
+from dermaloop.core.preprocess import Frame, Preprocess, frame, network_picture
+from dermaloop.core.quality import colour_shares, measure_luma
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ def prepare(item: Item, size_px: int) -> Prepared:
     except ImageError as error:
         text = f"{error.what[:1].upper()}{error.what[1:]}. {error.way_out}"
         return Prepared(digest, unreadable=Reason(error.reason, text.strip()))
-    square = network_input(image, Preprocess(size_px), pixel_aspect=item.pixel_aspect)
+    picture = network_picture(image, Preprocess(size_px), pixel_aspect=item.pixel_aspect)
+    square = np.asarray(picture)
     seen = frame(image.width, image.height, pixel_aspect=item.pixel_aspect)
-    return Prepared(digest, square, seen, measure_fast(square), colour_shares(square))
+    return Prepared(digest, square, seen, measure_luma(picture.convert("L")), colour_shares(square))
