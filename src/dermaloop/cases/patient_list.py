@@ -70,8 +70,8 @@ def glances(session: Session, patients: Sequence[Patient]) -> dict[str, Glance]:
     ids = [one.id for one in patients]
     lesions = sa.select(LesionRow.patient_id, sa.func.count()).where(LesionRow.patient_id.in_(ids))
     visits = sa.select(VisitRow.patient_id, sa.func.max(VisitRow.visited_on)).where(VisitRow.patient_id.in_(ids))
-    counted: dict[str, int] = dict(session.execute(lesions.group_by(LesionRow.patient_id)).tuples().all())
-    latest: dict[str, date] = dict(session.execute(visits.group_by(VisitRow.patient_id)).tuples().all())
+    counted: dict[str, int] = {row[0]: row[1] for row in session.execute(lesions.group_by(LesionRow.patient_id))}
+    latest: dict[str, date] = {row[0]: row[1] for row in session.execute(visits.group_by(VisitRow.patient_id))}
     return {one: Glance(counted.get(one, 0), latest.get(one)) for one in ids}
 
 
