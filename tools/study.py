@@ -1,0 +1,230 @@
+"""The tables of docs/study.md, made from docs/study.json, which the study wrote; never by hand.
+
+Owns which figures are shown and how. Refuses to measure: `studies/loop.py` does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+_NONE = "-"
+STUDY = Path(__file__).resolve().parents[1] / "docs/study.json"
+Found = Mapping[str, Any]
+
+
+def read() -> Found:
+    """What the study found."""
+    found: Found = json.loads(STUDY.read_text(encoding="utf-8"))
+    return found
+
+
+def months_of(found: Found) -> list[int]:
+    """Numbers of the months, in order."""
+    return sorted(int(name.removeprefix("month-")) for name in found if name.startswith("month-"))
+
+
+def kind(found: Found, month: int) -> str:
+    """What a month brings."""
+    size = found["about"]["size"]
+    if month == size["months"] + 1:
+        return f"{month}, poisoned"
+    return f"{month}, two sources" if month == size["months"] + 2 else str(month)
+
+
+def number(figure: Found | None, *, interval: bool = True, digits: int = 3) -> str:
+    """A figure with its interval."""
+    if figure is None or figure["value"] is None:
+        return _NONE
+    value = f"{figure['value']:.{digits}f}"
+    if not interval or figure["low"] is None:
+        return value
+    return f"{value} ({figure['low']:.{digits}f} to {figure['high']:.{digits}f})"
+
+
+def change(difference: Found) -> str:
+    """A difference with its interval."""
+    return f"{difference['value']:+.3f} ({difference['low']:+.3f} to {difference['high']:+.3f})"
+
+
+def share(part: int, of: int) -> str:
+    """So many of so many."""
+    return f"{part} of {of}" + (f" ({part / of:.0%})" if of else "")
+
+
+def failed(month: Found) -> str:
+    """The gates that a turn did not pass."""
+    names = [gate["name"] for gate in month["gates"] if gate["passed"] is not True and gate["name"] != "new_cases"]
+    return ", ".join(names)
+
+
+def outcome(month: Found) -> str:
+    """What became of a turn, in a few words."""
+    if month["outcome"] == "proposed":
+        return "promoted"
+    return f"refused: {failed(month)}" if month["gates"] else f"{month['outcome']}: {month['said']}"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def parts(found: Found | None = None) -> str:
+    """Who is in which part: pictures, lesions, and pictures by diagnosis."""
+    found = found or read()
+    names = {
+        "base": "first champion (train, validation, calibration)", "frozen": "frozen set",
+        "foreign": "other source, last month", "foreign-test": "other source, held out",
+    }  # fmt: skip
+    counts = found["about"]["counts"]
+    codes = [code for code in counts["base"] if code not in ("pictures", "lesions") and any(
+        part[code] for part in counts.values())]  # fmt: skip
+    order = ["base", "frozen", *(f"month-{month}" for month in months_of(found)), "foreign", "foreign-test"]
+    rows = [
+        [names.get(name, name.replace("-", " ")), *(str(counts[name][key]) for key in ("pictures", "lesions", *codes))]
+        for name in order
+    ]
+    return table(["Part", "Pictures", "Lesions", *codes], rows)
+
+
+def months(found: Found | None = None) -> str:
+    """The curve: what serves after each month's turn, on the frozen set."""
+    found = found or read()
+    header = ["After month", "Balanced accuracy", "AUC for malignancy", "Sensitivity", "Specificity", "Turn"]
+
+    def line(name: str, figures: Found, said: str) -> list[str]:
+        return [
+            name, number(figures["balanced_accuracy"]), number(figures["malignant_auc"]),
+            number(figures["sensitivity"], interval=False), number(figures["specificity"], interval=False), said,
+        ]  # fmt: skip
+
+    rows = [line("never refined", found["first"]["frozen"], "the first champion")]
+    rows += [
+        line(kind(found, month), found[f"month-{month}"]["served"], outcome(found[f"month-{month}"]))
+        for month in months_of(found)
+    ]
+    rows.append(line("everything at once", found["ceiling"]["frozen"], "the ceiling"))
+    return table(header, rows)
+
+
+def challengers(found: Found | None = None) -> str:
+    """Each month's cases and its challenger, promoted or not, against the champion of that moment."""
+    found = found or read()
+    header = ["Month", "Cases", "Train", "Flagged", "Balanced accuracy, change", "AUC for malignancy, change"]
+    rows = []
+    for month in months_of(found):
+        one = found[f"month-{month}"]
+        cases = str(one["cases"] + one.get("foreign_cases", 0))
+        against = one.get("challenger_against_before")
+        changes = [_NONE, _NONE] if against is None else [change(against[name]) for name in (
+            "balanced_accuracy", "malignant_auc")]  # fmt: skip
+        rows.append([kind(found, month), cases, str(one["trains"]), str(one["flagged"]), *changes])
+    return table(header, rows)
+
+
+def gates(found: Found | None = None) -> str:
+    """What every gate measured in every turn."""
+    found = found or read()
+    turns = {month: found[f"month-{month}"]["gates"] for month in months_of(found)}
+    names = [gate["name"] for gate in next(iter(turns.values()), [])]
+    rows = []
+    for place, name in enumerate(names):
+        cells = []
+        for own in turns.values():
+            gate = own[place] if own else {"passed": None, "measured": None}
+            word = {True: "passed", False: "**failed**", None: "not judged"}[gate["passed"]]
+            cells.append(word if gate["measured"] is None else f"{word} {gate['measured']:+.3f}")
+        rows.append([f"`{name}`", *cells])
+    return table(["Gate", *(f"Month {kind(found, month)}" for month in turns)], rows)
+
+
+def poison(found: Found | None = None) -> str:
+    """The poisoned month: what was flagged, and what the challenger had been without the check."""
+    found = found or read()
+    month = months_of(found)[-2]
+    one, bare = found[f"month-{month}"], found["unchecked"]
+    refused = [gate["name"] for gate in bare["gates"] if gate["passed"] is not True]
+    rows = [
+        ["Flipped confirmations that were flagged", share(one["wrong_flagged"], one["wrong"])],
+        ["Right confirmations that were flagged",
+         share(one["flagged"] - one["wrong_flagged"], one["cases"] - one["wrong"])],
+        ["Flags that were right", share(one["wrong_flagged"], one["flagged"])],
+        ["The turn", outcome(one)],
+        ["Served after it against before it: balanced accuracy", change(one["against_before"]["balanced_accuracy"])],
+        ["Served after it against before it: AUC", change(one["against_before"]["malignant_auc"])],
+        ["Challenger without any check against the champion: balanced accuracy",
+         change(bare["against_before"]["balanced_accuracy"])],
+        ["Challenger without any check against the champion: AUC", change(bare["against_before"]["malignant_auc"])],
+        ["Gates on the frozen set that would have stopped it", ", ".join(refused) or "none"],
+    ]  # fmt: skip
+    return table(["Poisoned month", ""], rows)
+
+
+def foreign(found: Found | None = None) -> str:
+    """The other source: when the watch raised an alarm, and what refining closed of the gap."""
+    found = found or read()
+    one = found[f"month-{months_of(found)[-1]}"]
+    own, visits = one["foreign"], one["watch"]["visits"]
+    late = {name: visit - visits for name, visit in one["watch_after"]["alarms"].items()
+            if name not in one["watch"]["alarms"]}  # fmt: skip
+    said = ", ".join(f"{name} after {delay}" for name, delay in sorted(late.items(), key=lambda item: item[1]))
+    rows = [
+        ["Visits under that champion before the change, and alarms then",
+         f"{visits}; {', '.join(one['watch']['alarms']) or 'none'}"],
+        ["Alarms after the change, with visits from it", said or "none"],
+        ["The turn", outcome(one)],
+    ]  # fmt: skip
+    for name, title in (("balanced_accuracy", "Balanced accuracy"), ("malignant_auc", "AUC for malignancy")):
+        rows.append([f"{title} on the other source: served before", number(own["before"][name])])
+        if "challenger" in own:
+            word = "challenger, now serving" if one["outcome"] == "proposed" else "challenger, refused"
+            rows.append([f"{title}: {word}", number(own["challenger"][name])])
+            rows.append([f"{title}: its change", change(own["challenger_difference"][name])])
+        top = found["ceiling"]["foreign"][name]
+        rows.append([f"{title}: everything at once", number(top)])
+        gap = top["value"] - own["before"][name]["value"]
+        now = own.get("challenger", own["after"])[name]["value"] - own["before"][name]["value"]
+        rows.append([f"{title}: part of the gap closed", f"{now / gap:.0%} of {gap:.3f}" if gap > 0 else "no gap"])
+    rows.append(["Declined there: before, after the turn, everything at once",
+                 ", ".join(f"{side['declined']:.1%}" for side in (
+                     own["before"], own.get("challenger", own["after"]), found["ceiling"]["foreign"]))])  # fmt: skip
+    return table(["The other source", ""], rows)
+
+
+def freezing(found: Found | None = None) -> str:
+    """Part-frozen warm start against training all of the network for as many steps."""
+    found = found or read()
+    one = found["freezing"]
+    spent, whole = one["seconds"]["challenger"], one["seconds"]["other"]
+    rows = [
+        ["part frozen, as the plan says", number(one["challenger"]["balanced_accuracy"]),
+         number(one["challenger"]["malignant_auc"]), f"{spent:.0f} s"],
+        ["nothing frozen", number(one["other"]["balanced_accuracy"]), number(one["other"]["malignant_auc"]),
+         f"{whole:.0f} s"],
+        ["difference", change(one["difference"]["balanced_accuracy"]), change(one["difference"]["malignant_auc"]),
+         f"{whole / spent:.2f} times"],
+    ]  # fmt: skip
+    return table([f"Month {one['month']}", "Balanced accuracy", "AUC for malignancy", "Training"], rows)
+
+
+def labels(found: Found | None = None) -> str:
+    """The label check on HAM10000 with flipped labels."""
+    found = found or read()
+    words = {"across": "cancer and harmless exchanged", "any": "any other diagnosis"}
+    rows = [
+        [
+            f"{one['share']:.0%}" + (f", {words[one['kind']]}" if one["share"] else ""),
+            share(one["found"], one["flipped"]) if one["flipped"] else _NONE,
+            share(one["found"], one["flagged"]) if one["flipped"] else _NONE,
+            share(one["right_flagged"], one["pictures"] - one["flipped"]),
+            share(one["right_malignant_flagged"], one["right_malignant"]),
+        ]
+        for one in found["labels"]
+    ]
+    header = ["Flipped", "Found (recall)", "Flags that were right (precision)", "Right labels flagged",
+              "of them: of malignant lesions"]  # fmt: skip
+    return table(header, rows)
