@@ -299,7 +299,7 @@ def test_a_deleted_job_takes_its_pictures_along_but_not_a_patient_s(filled, acto
         assert session.scalars(sa.select(JobRow.name)).one() == ""
         with pytest.raises(RecordNotFoundError):
             jobs.numbers(session, job.id)
-        assert jobs.listing(session, actor) == ()
+        assert jobs.listing(session, actor) == ((), None)
     found = check(store, actor, young=timedelta(0))
     assert (found.missing, found.orphans) == ((), ())
     assert finish_deletions(store, actor) == 0

@@ -19,6 +19,7 @@ from dermaloop.cases import audit
 from dermaloop.cases.account_tables import AccountRow, LinkRow, SignInRow, TokenRow
 from dermaloop.cases.actor import Actor
 from dermaloop.cases.database import new_id, now
+from dermaloop.cases.provisioning import require_may_disable, require_may_give
 from dermaloop.cases.roles import Role
 from dermaloop.core.errors import DermaloopError
 
@@ -103,7 +104,9 @@ def create(session: Session, actor: Actor, name: str, role: Role, *, password_ha
 
     Raises:
         AccountError: The name cannot be used or is taken.
+        PersonNeededError: A program may not give this role.
     """
+    require_may_give(actor, role)
     text = check_name(name)
     key = name_key(text)
     if session.scalar(select(AccountRow.id).where(AccountRow.name_key == key)):
@@ -190,6 +193,7 @@ def set_role(session: Session, actor: Actor, account_id: str, role: Role) -> Acc
         AccountError: There is no such account, or it is the last administrator's.
     """
     row = row_of(session, account_id)
+    require_may_give(actor, Role(row.role), role)
     if row.role == role.value:
         return account_of(row)
     if row.role == Role.ADMIN.value:
@@ -206,6 +210,7 @@ def disable(session: Session, actor: Actor, account_id: str) -> Account:
         AccountError: There is no such account, or it is the last administrator's.
     """
     row = row_of(session, account_id)
+    require_may_disable(actor, Role(row.role))
     if row.disabled_at is not None:
         return account_of(row)
     if row.role == Role.ADMIN.value:
@@ -228,6 +233,7 @@ def enable(session: Session, actor: Actor, account_id: str) -> Account:
         NoSuchAccountError: There is none.
     """
     row = row_of(session, account_id)
+    require_may_give(actor, Role(row.role))
     if row.disabled_at is not None:
         row.disabled_at = None
         tell(session, actor, "account.enabled", row, {})

@@ -1,11 +1,13 @@
 """One patient's whole record as a zip: what a patient may ask for, readable without this program.
 
-Owns what goes into the zip and its form. The zip is written to a file piece by piece, one picture in memory at a time.
-Refuses to include who looked at the record: the audit log names people of the clinic, and is asked for separately.
+Owns what goes into the zip and its form: every table that has rows of a patient, but for those named in `LEFT_OUT`. The
+zip is written to a file piece by piece, one picture in memory at a time. Refuses to include who looked at the record:
+the audit log names people of the clinic, and is asked for separately.
 """
 
 from __future__ import annotations
 
+import base64
 import csv
 import dataclasses
 import io
@@ -22,8 +24,11 @@ from sqlalchemy.orm import Session
 from dermaloop.cases import audit, codec
 from dermaloop.cases.actor import Actor
 from dermaloop.cases.database import Base, now
+from dermaloop.cases.feedback_tables import FlagReviewRow, FlagRow
 from dermaloop.cases.images import DamagedImageError, MissingImageError
+from dermaloop.cases.job_tables import JobItemRow
 from dermaloop.cases.model_tables import SilentPredictionRow
+from dermaloop.cases.phone_tables import PhoneLinkRow
 from dermaloop.cases.records import (
     Case,
     ConfirmationEntry,
@@ -52,17 +57,31 @@ from dermaloop.cases.tables import (
     SignOffRow,
     VisitRow,
 )
+from dermaloop.cases.watch_tables import ImprintRow
 from dermaloop.core.errors import OutputError
 from dermaloop.core.files import replacing
 
 Row = TypeVar("Row", bound=Base)
+LEFT_OUT: dict[str, str] = {
+    "kept_answers": "copies of what the other tables hold, for programs that ask again; gone after a day",
+}
+"""Tables with rows of a patient that are not part of the record, and why."""
+_COLUMNS: dict[type[Base], tuple[str, ...]] = {
+    FlagRow: ("id", "case_id", "confirmation_id", "made_at", "kind", "about", "sentence", "evidence"),
+    FlagReviewRow: ("id", "flag_id", "made_at", "actor_kind", "actor_id", "actor_name", "verdict", "reason"),
+    JobItemRow: ("id", "job_id", "name", "received_sha256", "made_at", "done_at", "case_id", "image_id"),
+    PhoneLinkRow: ("id", "case_id", "image_type", "account_id", "made_at", "ends_at", "revoked_at", "pictures"),
+    ImprintRow: ("prediction_id", "embedding", "texture", "measures"),
+}
+"""What is exported of tables that have no record of their own; of a phone's link not its secret's hash."""
 _ENDING = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _README = """\
 The whole record of one patient, exported from dermaloop on {day}.
 
 record.json   everything, as it is stored; times are in UTC
-*.csv         the same as tables, one row per entry
+*.csv         the same as tables, one row per entry; "imprints" are the numbers by which
+              the server watches for drift, as little-endian float16 in base64
 images/       the pictures, named by their id in the tables
 
 The model's answers are decision support for research use. Not a medical device.
@@ -126,6 +145,13 @@ def _read(session: Session, patient_id: str) -> dict[str, Sequence[Any]]:
         query = sa.select(kind).where(columns.patient_id == patient.id)
         return session.scalars(query.order_by(columns.made_at, columns.id)).all()
 
+    def plain(kind: type[Base]) -> Sequence[dict[str, Any]]:
+        names = _COLUMNS[kind]
+        columns = [getattr(kind, name) for name in names]
+        own: Any = kind
+        query = sa.select(*columns).where(own.patient_id == patient.id).order_by(getattr(kind, names[0]))
+        return [dict(zip(names, map(_value, row), strict=True)) for row in session.execute(query)]
+
     return {
         "patient": (record(Patient, patient),),
         "lesions": records(Lesion, of(LesionRow)),
@@ -137,11 +163,18 @@ def _read(session: Session, patient_id: str) -> dict[str, Sequence[Any]]:
         "impressions": records(Impression, of(ImpressionRow)),
         "confirmations": records(ConfirmationEntry, of(ConfirmationRow)),
         "signoffs": records(SignOff, of(SignOffRow)),
+        "flags": plain(FlagRow),
+        "flag_reviews": plain(FlagReviewRow),
+        "screening_pictures": plain(JobItemRow),
+        "phone_links": plain(PhoneLinkRow),
+        "imprints": plain(ImprintRow),
     }
 
 
 def _plain(entry: Any) -> dict[str, Any]:
     """A record as JSON types; a prediction's fields beside those of its row."""
+    if isinstance(entry, dict):
+        return entry
     if isinstance(entry, StoredPrediction):
         own = {
             field.name: getattr(entry, field.name) for field in dataclasses.fields(entry) if field.name != "prediction"
@@ -156,6 +189,8 @@ def _plain(entry: Any) -> dict[str, Any]:
 def _value(value: Any) -> Any:
     if isinstance(value, date | datetime):
         return value.isoformat()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
     return str(value) if isinstance(value, str) else value
 
 

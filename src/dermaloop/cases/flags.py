@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from dermaloop.cases import audit, fields
+from dermaloop.cases import audit, cursors, fields
 from dermaloop.cases.actor import Actor
 from dermaloop.cases.database import new_id, now
 from dermaloop.cases.errors import InvalidRecordError
@@ -165,18 +165,58 @@ def list_flags(
         waiting: Only those that no lead has looked at.
         kinds: Only of these kinds.
     """
-    query = (
-        sa.select(FlagRow)
-        .join(PatientRow, PatientRow.id == FlagRow.patient_id)
-        .where(PatientRow.deleted_at.is_(None), FlagRow.kind.in_(list(kinds)))
-        .order_by(FlagRow.made_at, FlagRow.id)
-    )
-    if waiting:
-        query = query.where(~sa.exists().where(FlagReviewRow.flag_id == FlagRow.id))
+    query = _query(waiting=waiting).where(FlagRow.kind.in_(list(kinds)))
     rows = session.scalars(query.limit(MOST_LISTED)).all()
     reviews = _reviews(session)
     audit.append(session, actor, "flags.seen", "flags", "feedback", {"flags": [row.id for row in rows]})
     return tuple(_flag(row, reviews.get(row.id)) for row in rows)
+
+
+def flag_page(
+    session: Session, actor: Actor, *, waiting: bool = True, cursor: str | None = None, limit: int = 50
+) -> tuple[tuple[Flag, ...], str | None]:
+    """A page of flags, the oldest first, and the cursor of the next one (None at the end).
+
+    Args:
+        session: From `Database.begin`: who looked is logged.
+        actor: Who looks.
+        waiting: Only those that no lead has looked at.
+        cursor: Where the page before ended, as it was given.
+        limit: Flags on the page, 1 to 200.
+
+    Raises:
+        InvalidRecordError: The cursor was not given by this function, or `limit` is out of range.
+    """
+    fields.whole(limit, "limit", 1, cursors.LARGEST_PAGE)
+    query = _query(waiting=waiting)
+    if cursor is not None:
+        query = query.where(cursors.beyond(cursor, FlagRow.made_at, FlagRow.id, newest_first=False))
+    rows = session.scalars(query.limit(limit + 1)).all()
+    shown = rows[:limit]
+    reviews = _reviews(session, [row.id for row in shown])
+    audit.append(session, actor, "flags.seen", "flags", "feedback", {"flags": [row.id for row in shown]})
+    following = cursors.write(shown[-1].made_at, shown[-1].id) if len(rows) > limit else None
+    return tuple(_flag(row, reviews.get(row.id)) for row in shown), following
+
+
+def _query(*, waiting: bool) -> sa.Select[Any]:
+    """Flags of patients who are not deleted, the oldest first."""
+    query = (
+        sa.select(FlagRow)
+        .join(PatientRow, PatientRow.id == FlagRow.patient_id)
+        .where(PatientRow.deleted_at.is_(None))
+        .order_by(FlagRow.made_at, FlagRow.id)
+    )
+    return query.where(~sa.exists().where(FlagReviewRow.flag_id == FlagRow.id)) if waiting else query
+
+
+def patient_of(session: Session, flag_id: str) -> str:
+    """Of which patient's confirmation a flag is.
+
+    Raises:
+        RecordNotFoundError: There is no such flag.
+    """
+    return find(session, FlagRow, flag_id, "flag").patient_id
 
 
 def count_waiting(session: Session) -> int:
@@ -199,10 +239,12 @@ def flags_by_confirmation(session: Session) -> dict[str, tuple[Flag, ...]]:
     return {key: tuple(flags) for key, flags in found.items()}
 
 
-def _reviews(session: Session) -> dict[str, FlagReviewRow]:
-    """The latest review of each flag."""
-    rows = session.scalars(sa.select(FlagReviewRow).order_by(FlagReviewRow.made_at, FlagReviewRow.id))
-    return {row.flag_id: row for row in rows}
+def _reviews(session: Session, flag_ids: Sequence[str] | None = None) -> dict[str, FlagReviewRow]:
+    """The latest review of each flag; of these only, where they are named."""
+    query = sa.select(FlagReviewRow).order_by(FlagReviewRow.made_at, FlagReviewRow.id)
+    if flag_ids is not None:
+        query = query.where(FlagReviewRow.flag_id.in_(flag_ids))
+    return {row.flag_id: row for row in session.scalars(query)}
 
 
 def _flag(row: FlagRow, review: FlagReviewRow | None) -> Flag:

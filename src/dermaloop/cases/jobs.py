@@ -22,7 +22,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from dermaloop.cases import audit, codec, fields
+from dermaloop.cases import audit, codec, cursors, fields
 from dermaloop.cases.accounts import is_id
 from dermaloop.cases.actor import Actor
 from dermaloop.cases.database import new_id, now
@@ -246,13 +246,23 @@ def _turn(session: Session, actor: Actor, job: JobRow, before: ItemState, after:
     audit.append(session, actor, action, SUBJECT, job.id)
 
 
-def listing(session: Session, actor: Actor, *, limit: int = 200) -> tuple[Job, ...]:
-    """The jobs, newest first."""
-    rows = session.scalars(
-        sa.select(JobRow).where(JobRow.deleted_at.is_(None)).order_by(JobRow.made_at.desc(), JobRow.id).limit(limit)
-    ).all()
-    audit.append(session, actor, "jobs.listed", "jobs", "jobs", {"jobs": len(rows)})
-    return with_numbers(session, rows)
+def listing(
+    session: Session, actor: Actor, *, cursor: str | None = None, limit: int = cursors.LARGEST_PAGE
+) -> tuple[tuple[Job, ...], str | None]:
+    """A page of the jobs, newest first, and the cursor of the next one (None at the end).
+
+    Raises:
+        InvalidRecordError: The cursor was not given by this function, or `limit` is out of range.
+    """
+    fields.whole(limit, "limit", 1, cursors.LARGEST_PAGE)
+    query = sa.select(JobRow).where(JobRow.deleted_at.is_(None))
+    if cursor is not None:
+        query = query.where(cursors.beyond(cursor, JobRow.made_at, JobRow.id, newest_first=True))
+    rows = session.scalars(query.order_by(JobRow.made_at.desc(), JobRow.id.desc()).limit(limit + 1)).all()
+    shown = rows[:limit]
+    audit.append(session, actor, "jobs.listed", "jobs", "jobs", {"jobs": len(shown)})
+    following = cursors.write(shown[-1].made_at, shown[-1].id) if len(rows) > limit else None
+    return with_numbers(session, shown), following
 
 
 def mark_job_seen(session: Session, actor: Actor, job_id: str) -> None:

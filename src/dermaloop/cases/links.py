@@ -17,6 +17,7 @@ from dermaloop.cases import accounts, audit, secret
 from dermaloop.cases.account_tables import AccountRow, LinkRow
 from dermaloop.cases.actor import Actor
 from dermaloop.cases.database import now
+from dermaloop.cases.provisioning import require_may_give
 from dermaloop.core.errors import DermaloopError
 
 _KEPT = timedelta(days=30)
@@ -55,8 +56,10 @@ def make(session: Session, actor: Actor, account_id: str, purpose: Purpose) -> s
 
     Raises:
         accounts.AccountError: There is no such account, or it is disabled.
+        PersonNeededError: A program may not: who holds the link becomes that person.
     """
     account = accounts.find(session, account_id)
+    require_may_give(actor, account.role)
     if not account.enabled:
         raise accounts.AccountError(
             f"{account.name!r} is disabled", where="account", way_out="Enable the account first."

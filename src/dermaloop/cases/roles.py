@@ -41,7 +41,12 @@ MAY: dict[Role, str] = {
 
 
 class Scope(StrEnum):
-    """What a token may be used for. Managing people and tokens is for people only: no scope covers it."""
+    """What a token may be used for.
+
+    No scope covers passwords, sign-ins and tokens: a program that could make itself a new token would outlive its own
+    end. What a program may do to accounts is bounded once more (`cases.provisioning`), and to decide on a model it
+    needs the person's password beside its scope.
+    """
 
     CLASSIFY = "classify"
     CASES_READ = "cases:read"
@@ -49,7 +54,12 @@ class Scope(StrEnum):
     CASES_EXPORT = "cases:export"
     CASES_DELETE = "cases:delete"
     PRACTICE_WRITE = "practice:write"
+    FEEDBACK_REVIEW = "feedback:review"
     MODELS_READ = "models:read"
+    MODELS_DECIDE = "models:decide"
+    WATCH_REVIEW = "watch:review"
+    PEOPLE_READ = "people:read"
+    PEOPLE_WRITE = "people:write"
     AUDIT_READ = "audit:read"
     METRICS = "metrics"
 
@@ -61,7 +71,12 @@ NEEDS: dict[Scope, Role] = {
     Scope.CASES_EXPORT: Role.LEAD,
     Scope.CASES_DELETE: Role.LEAD,
     Scope.PRACTICE_WRITE: Role.LEAD,
+    Scope.FEEDBACK_REVIEW: Role.LEAD,
     Scope.MODELS_READ: Role.LEAD,
+    Scope.MODELS_DECIDE: Role.LEAD,
+    Scope.WATCH_REVIEW: Role.LEAD,
+    Scope.PEOPLE_READ: Role.ADMIN,
+    Scope.PEOPLE_WRITE: Role.ADMIN,
     Scope.AUDIT_READ: Role.LEAD,
     Scope.METRICS: Role.LEAD,
 }
@@ -74,7 +89,12 @@ COVERS: dict[Scope, str] = {
     Scope.CASES_EXPORT: "export a patient's whole record",
     Scope.CASES_DELETE: "delete a patient at their request",
     Scope.PRACTICE_WRITE: "change the practice's settings",
+    Scope.FEEDBACK_REVIEW: "read doubted confirmations and say whether they may train",
     Scope.MODELS_READ: "read which models there are and how they compare",
+    Scope.MODELS_DECIDE: "decide which model answers, each time with your password",
+    Scope.WATCH_REVIEW: "let the watch look and close its alarms",
+    Scope.PEOPLE_READ: "read who has an account, in which role",
+    Scope.PEOPLE_WRITE: "invite viewers and clinicians, change their roles, disable accounts",
     Scope.AUDIT_READ: "read the audit log",
     Scope.METRICS: "read the server's figures for monitoring, which name nobody",
 }

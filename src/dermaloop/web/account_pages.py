@@ -86,12 +86,30 @@ async def change_password(request: Request) -> Response:
 
 
 async def require_present_password(request: Request, form: Form, who: Identity) -> None:
-    """A browser left open must not be enough to take an account over; guesses are counted as at the sign-in form."""
+    """A browser left open must not be enough to take an account over: the form's `present` is checked."""
+    await require_password(request, form.get("present"), who, field="present")
+
+
+async def require_password(request: Request, present: str, who: Identity, *, field: str) -> bool:
+    """Checks a person's password; guesses are counted as at the sign-in form.
+
+    Args:
+        request: Who asks.
+        present: As it was typed.
+        who: Whose it should be.
+        field: Where it was typed.
+
+    Returns:
+        False where the account has none yet, so that nothing was checked.
+
+    Raises:
+        WebError: `wrong_password`, `too_many_attempts`.
+    """
     desk = desk_of(request)
     key, address = accounts.name_key(who.account.name), address_of(request)
     stored = await desk.read(lambda transaction: account_passwords.stored_password(transaction, who.account.id))
     if stored is None:
-        return
+        return False
     admission = await desk_of(request).write(lambda transaction: attempts.admit(transaction, key, address))
     if not admission.admitted:
         raise WebError(
@@ -100,16 +118,15 @@ async def require_present_password(request: Request, form: Form, who: Identity) 
             way_out="Try again later.",
             retry_after_s=admission.retry_after_s,
         )
-    if not (await desk.hash(passwords.verify, stored, form.get("present"))).ok:
+    if not (await desk.hash(passwords.verify, stored, present)).ok:
         await desk.write(
             lambda transaction: audit.append(
                 transaction, who.actor, "account.sign_in_failed", accounts.SUBJECT, who.account.id
             )
         )
-        raise WebError(
-            "wrong_password", "the present password is another one", field="present", way_out="Type it again."
-        )
+        raise WebError("wrong_password", "the present password is another one", field=field, way_out="Type it again.")
     await desk_of(request).write(lambda transaction: attempts.forgive(transaction, key, address))
+    return True
 
 
 @router.post("/account/sign-ins/{sign_in_id}/end", dependencies=[_SIGNED_IN])

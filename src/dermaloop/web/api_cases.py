@@ -15,7 +15,7 @@ from dermaloop.cases import casework, opinions
 from dermaloop.cases.database import Transaction
 from dermaloop.cases.roles import Role, Scope
 from dermaloop.cases.words import CaseState
-from dermaloop.cases.worklist import Filter, Order, counts, worklist
+from dermaloop.cases.worklist import Filter, Order, count_suggested, counts, worklist
 from dermaloop.web import case_pages
 from dermaloop.web.access import allow
 from dermaloop.web.api_common import PREFIX, Cursor, Key, Limit, RecordId, Search, changing, reading
@@ -44,6 +44,9 @@ async def list_cases(  # noqa: PLR0917 - query parameters, by name
     request: Request,
     state: Annotated[CaseState | None, Query(description="Where the case stands; any where left out.")] = None,
     declined: Annotated[bool | None, Query(description="Whether the model declined on any of its pictures.")] = None,
+    suggested: Annotated[  # noqa: FBT002 - in the address
+        bool, Query(description="Only unconfirmed cases whose confirmation would teach the model most.")
+    ] = False,
     search: Search = "",
     patient_id: Annotated[str, Query(description="Of one patient.", max_length=40)] = "",
     order: Annotated[Order, Query(description="How they are sorted.")] = Order.NEWEST,
@@ -52,7 +55,7 @@ async def list_cases(  # noqa: PLR0917 - query parameters, by name
 ) -> documents.CasePage:
     """Cases by where they stand. Where the answer is hidden from you it neither shows, nor filters, nor sorts."""
     actor = identity_of(request).actor
-    wanted = Filter(state, declined, search, patient_id, order)
+    wanted = Filter(state, declined, search, patient_id, order, suggested)
     page = await desk_of(request).write(lambda session: worklist(session, actor, wanted, cursor=cursor, limit=limit))
     return documents.CasePage(cases=[case_row(row) for row in page.rows], next=page.cursor)
 
@@ -67,7 +70,11 @@ async def list_cases(  # noqa: PLR0917 - query parameters, by name
 async def count_cases(request: Request) -> documents.CaseCounts:
     """For the heads of lists."""
     actor = identity_of(request).actor
-    return documents.CaseCounts(**await desk_of(request).read(lambda session: counts(session, actor)))
+
+    def look(session: Transaction) -> documents.CaseCounts:
+        return documents.CaseCounts(**counts(session, actor), suggested=count_suggested(session, actor))
+
+    return await desk_of(request).read(look)
 
 
 @router.get(

@@ -125,6 +125,15 @@ class Once:
             make: Gives the answer, and of which patient it tells.
         """
         self.ask(None if entry is None else entry.model_dump(mode="json"))
+        return await self.make_asked(make)
+
+    async def repeated(self) -> Response | None:
+        """The answer that this request got before, as a response; None where it is new. `ask` comes first."""
+        known = await desk_of(self.request).write(self.answered) if self.key else None
+        return None if known is None else created(known, repeated=True)
+
+    async def make_asked(self, make: Callable[[Transaction], tuple[Answer, str | None]]) -> Response:
+        """As `make`, where `ask` was called before."""
 
         def write(session: Transaction) -> tuple[KeptAnswer, bool]:
             known = self.answered(session)

@@ -70,7 +70,7 @@ async def make_patient(request: Request, once: Key, entry: PatientEntry) -> Resp
     actor = identity_of(request).actor
 
     def make(session: Transaction) -> tuple[Answer, str | None]:
-        made = patients.make_patient(session, actor, **entry.model_dump())
+        made = patients.make_patient(session, actor, **_facts(entry))
         return shape(wire.Patient, made), made.id
 
     return await once.make(entry, make)
@@ -97,10 +97,10 @@ async def show_patient(request: Request, patient_id: RecordId) -> documents.Pati
     responses=changing("record_not_found"),
 )
 async def change_patient(request: Request, patient_id: RecordId, entry: PatientEntry) -> wire.Patient:
-    """All facts are put in place of what they were; one that is left out becomes empty."""
+    """All facts are put in place of what they were; one that is left out becomes empty, but consent stays as it is."""
     actor = identity_of(request).actor
     changed = await desk_of(request).write(
-        lambda session: patients.change_patient(session, actor, patient_id, **entry.model_dump())
+        lambda session: patients.change_patient(session, actor, patient_id, **_facts(entry))
     )
     return shape(wire.Patient, changed)
 
@@ -151,3 +151,9 @@ async def delete(request: Request, patient_id: RecordId, entry: DeletionEntry) -
     patient_record_pages.require_same(entry.pseudonym, found.patient.pseudonym or "")
     removed = await run_in_threadpool(lambda: delete_patient(desk.store, actor, patient_id, reason=entry.reason))
     return documents.DeletionAnswer(images_removed=removed)
+
+
+def _facts(entry: PatientEntry) -> dict[str, Any]:
+    """As `make_patient` and `change_patient` take them."""
+    given = entry.model_dump()
+    return {name: value for name, value in given.items() if name != "training_consent" or value is not None}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
+from dermaloop.cases import tokens
 from dermaloop.cases.practice import Practice, change_practice, read_practice
 from dermaloop.cases.roles import Role, Scope
 from dermaloop.web.access import allow
@@ -67,3 +68,20 @@ async def show_token(request: Request) -> documents.TokenAnswer:
         account=who.account.name,
         role=who.role.value,
     )
+
+
+@router.post(
+    "/token/revocation",
+    summary="End the token that this request came with",
+    dependencies=[allow(Role.VIEWER, any_scope=True)],
+    response_description="It does not work any more.",
+    responses=changing("not_found"),
+)
+async def revoke_token(request: Request) -> documents.TokenRevoked:
+    """For a program that is done, or fears that its token was seen. Other tokens are ended on 'My account'."""
+    who = identity_of(request)
+    token = who.token
+    if token is None:
+        raise WebError("not_found", "the request came with no token", way_out="See the page 'My account'.")
+    await desk_of(request).write(lambda session: tokens.revoke(session, who.actor, who.account.id, token.id))
+    return documents.TokenRevoked(name=token.name)

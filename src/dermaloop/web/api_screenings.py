@@ -19,7 +19,7 @@ from dermaloop.cases.job_results import Item, ItemOrder, Show
 from dermaloop.cases.roles import Role, Scope
 from dermaloop.web import schema, screening_intake, screening_pages
 from dermaloop.web.access import allow
-from dermaloop.web.api_common import PREFIX, Key, Limit, RecordId, changing, created, reading
+from dermaloop.web.api_common import PREFIX, Cursor, Key, Limit, RecordId, changing, created, reading
 from dermaloop.web.api_shapes import shape
 from dermaloop.web.desk import desk_of
 from dermaloop.web.identity import identity_of
@@ -27,7 +27,15 @@ from dermaloop.web.upload import FIELD
 from dermaloop.wire.assessment import HeatmapFormat
 from dermaloop.wire.base import ID, Answer
 from dermaloop.wire.documents import DeletionAnswer
-from dermaloop.wire.screenings import Screening, ScreeningEntry, ScreeningList, ScreeningPage, ScreeningPicture
+from dermaloop.wire.screenings import (
+    ArrivedFile,
+    ArrivedFiles,
+    Screening,
+    ScreeningEntry,
+    ScreeningList,
+    ScreeningPage,
+    ScreeningPicture,
+)
 
 router = APIRouter(prefix=f"{PREFIX}/screenings", tags=["screenings"])
 
@@ -55,6 +63,11 @@ _FORM: dict[str, Any] = {
 }
 
 
+_TABLE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The table.", "content": {"text/csv": {"schema": {"type": "string"}}}}
+}
+
+
 class _Made(Answer):
     """What is kept of the making of a list: its name goes when it is deleted, so that does not lie here too."""
 
@@ -63,13 +76,15 @@ class _Made(Answer):
 
 @router.get(
     "", summary="Screening lists, newest first", dependencies=[_READERS], response_description="The lists.",
-    responses=reading(),
+    responses=reading("invalid_record"),
 )  # fmt: skip
-async def list_screenings(request: Request, limit: Limit = 50) -> ScreeningList:
+async def list_screenings(request: Request, cursor: Cursor = None, limit: Limit = 50) -> ScreeningList:
     """Folders of pictures without patients, with how far each is."""
     actor = identity_of(request).actor
-    found = await desk_of(request).write(lambda session: jobs.listing(session, actor, limit=limit))
-    return ScreeningList(screenings=[shape(Screening, one) for one in found])
+    found, following = await desk_of(request).write(
+        lambda session: jobs.listing(session, actor, cursor=cursor, limit=limit)
+    )
+    return ScreeningList(screenings=[shape(Screening, one) for one in found], next=following)
 
 
 @router.post(
@@ -124,7 +139,7 @@ async def show_pictures(  # noqa: PLR0917 - query parameters, by name
     following = offset + len(page.items)
     return ScreeningPage(
         screening=shape(Screening, page.job),
-        pictures=[_picture(one) for one in page.items],
+        pictures=[picture_of(one) for one in page.items],
         count=page.count,
         next=str(following) if page.items and following < page.count else None,
     )
@@ -147,6 +162,25 @@ async def add_pictures(request: Request, job_id: RecordId) -> Screening:
     """
     await screening_intake.take_in(request, job_id)
     return await show_screening(request, job_id)
+
+
+@router.get(
+    "/{job_id}/files", summary="The files that a screening list has", dependencies=[_WRITERS],
+    response_description="Name and size of each, in the order of arrival.", responses=reading("record_not_found"),
+)  # fmt: skip
+async def show_files(request: Request, job_id: RecordId) -> ArrivedFiles:
+    """So that a program which was interrupted sends only what is not here; no look at an answer."""
+    found = await desk_of(request).read(lambda session: job_results.arrived(session, job_id))
+    return ArrivedFiles(files=[ArrivedFile(name=name, size_bytes=size) for name, size in found])
+
+
+@router.get(
+    "/{job_id}/results", summary="Every answer of a screening list as a table", dependencies=[_READERS],
+    response_class=Response, responses={**reading("record_not_found"), **_TABLE},
+)  # fmt: skip
+async def results(request: Request, job_id: RecordId) -> Response:
+    """CSV with the columns of `dermaloop classify`, in the order of arrival; what waits is left out."""
+    return await screening_pages.results(request, job_id)
 
 
 @router.post(
@@ -181,7 +215,8 @@ async def delete(request: Request, job_id: RecordId) -> DeletionAnswer:
     return DeletionAnswer(images_removed=await screening_pages.remove(request, job_id))
 
 
-def _picture(item: Item) -> ScreeningPicture:
+def picture_of(item: Item) -> ScreeningPicture:
+    """A picture of a list as the API sends it."""
     made = item.prediction
     return shape(
         ScreeningPicture,

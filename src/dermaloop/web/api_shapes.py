@@ -72,15 +72,17 @@ def lesion_file(lesion: records.Lesion, answers: tuple[TimelineAnswer, ...]) -> 
     """A lesion and its pictures over time."""
     return documents.LesionFile(
         lesion=shape(wire.Lesion, lesion),
-        pictures=[
-            documents.LesionPicture(
-                visit=shape(wire.Visit, one.visit),
-                image=image(one.image),
-                prediction=None if one.stored is None else prediction(one.stored),
-                answer_hidden=one.hidden,
-            )
-            for one in answers
-        ],
+        pictures=[lesion_picture(one) for one in answers],
+    )
+
+
+def lesion_picture(answer: TimelineAnswer) -> documents.LesionPicture:
+    """A picture of a lesion with the latest answer on it."""
+    return documents.LesionPicture(
+        visit=shape(wire.Visit, answer.visit),
+        image=image(answer.image),
+        prediction=None if answer.stored is None else prediction(answer.stored),
+        answer_hidden=answer.hidden,
     )
 
 

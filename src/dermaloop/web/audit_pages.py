@@ -24,6 +24,7 @@ from dermaloop.cases.database import Transaction
 from dermaloop.cases.roles import Role, Scope
 from dermaloop.web import schema
 from dermaloop.web.access import allow
+from dermaloop.web.api_common import reading
 from dermaloop.web.desk import desk_of
 from dermaloop.web.errors import WebError, problems
 from dermaloop.web.identity import identity_of
@@ -80,8 +81,11 @@ async def export(  # noqa: PLR0917 - the filters of the form, by name
     until: str = "",
 ) -> Response:
     """The filtered log as a file: CSV for a spreadsheet, JSON lines with every column for checking it elsewhere."""
+    return await _file(request, kind, _filter(person, action, subject, since, until))
+
+
+async def _file(request: Request, kind: Literal["csv", "jsonl"], wanted: Filter) -> Response:
     actor, desk = identity_of(request).actor, desk_of(request)
-    wanted = _filter(person, action, subject, since, until)
     await desk.write(lambda transaction: _note(transaction, actor, "audit.exported", wanted, {"kind": kind}))
     # On its way it lies in memory, or in an unnamed file where it is large; never whole in memory.
     spool = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - closed when it has been sent
@@ -138,6 +142,35 @@ async def audit_entries(  # noqa: PLR0917 - query parameters, by name
 
     found, following = await desk_of(request).write(look)
     return schema.AuditAnswer(entries=[schema.audit_entry(one) for one in found], next=following)
+
+
+@router.get(
+    "/api/v1/audit/export",
+    summary="The audit log as a file, oldest first",
+    tags=["audit"],
+    dependencies=[allow(Role.LEAD, scope=Scope.AUDIT_READ)],
+    response_class=Response,
+    responses={
+        **reading(),
+        200: {
+            "description": "The file.",
+            "content": {kind.partition(";")[0]: {"schema": {"type": "string"}} for kind in _MEDIA.values()},
+        },
+    },
+)
+async def export_entries(  # noqa: PLR0917 - query parameters, by name
+    request: Request,
+    kind: Annotated[
+        Literal["jsonl", "csv"], Query(description="JSON lines have every column, so that the chain can be checked.")
+    ] = "jsonl",
+    actor: Annotated[str, Query(description="Id of an account or token.", max_length=200)] = "",
+    action: Annotated[str, Query(description="Whole, or its beginning up to a dot.", max_length=100)] = "",
+    subject: Annotated[str, Query(description="Id of a record.", max_length=200)] = "",
+    since: Annotated[AwareDatetime | None, Query(description="From this moment on.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Before this moment.")] = None,
+) -> Response:
+    """That it was exported is noted."""
+    return await _file(request, kind, Filter(actor, action, subject, since, until))
 
 
 def _note(transaction: Transaction, actor: Actor, action: str, wanted: Filter, more: dict[str, Any]) -> None:

@@ -60,6 +60,8 @@ class Compared:
     advice: str = ""
     true_scale: bool = False
     common: str = ""
+    found: Alignment | None = None
+    """The alignment itself, for programs."""
 
 
 def choose(answers: Sequence[Answer], first_id: str = "", second_id: str = "") -> tuple[Answer, Answer] | None:
@@ -137,6 +139,7 @@ def compare(images: ImageStore, first: Image, second: Image) -> Compared:
         _size(found, first, second),
         found.true_scale,
         common_part(found, first, second),
+        found,
     )
 
 

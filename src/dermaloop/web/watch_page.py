@@ -1,4 +1,4 @@
-"""The watch as a page and over the API: what was found, what it means, what to do, and what a lead found behind it.
+"""The watch as a page: what was found, what it means, what to do, and what a lead found behind it.
 
 Owns its routes. Refuses to compute: `web.watch_run` starts the command that does, and the findings are in the records.
 """
@@ -15,29 +15,27 @@ from dermaloop.cases import watch_looks
 from dermaloop.cases.database import Transaction
 from dermaloop.cases.errors import ConflictError, InvalidRecordError
 from dermaloop.cases.findings import alarms, latest_run, review_alarm
-from dermaloop.cases.roles import Role, Scope
+from dermaloop.cases.roles import Role
 from dermaloop.cases.watch_tables import Outcome
 from dermaloop.monitoring.measures import MEASURES, Group, Limits
 from dermaloop.web import watch_words
 from dermaloop.web.access import allow
 from dermaloop.web.desk import desk_of
-from dermaloop.web.errors import problems
 from dermaloop.web.forms import read_form
 from dermaloop.web.identity import identity_of
 from dermaloop.web.pages import failed_form, render
 from dermaloop.web.translation import number
 from dermaloop.web.watch_chart import chart_of
 from dermaloop.web.watch_run import installed
-from dermaloop.web.watch_shapes import WatchAnswer, answer_of
 from dermaloop.web.wording import percent
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 _LEADS = allow(Role.LEAD)
 _SHOWN_CLOSED = 20
 
 
-@router.get("/watch", dependencies=[_LEADS], include_in_schema=False)
+@router.get("/watch", dependencies=[_LEADS])
 async def watch_page(request: Request, done: str = "") -> HTMLResponse:
     """What the latest look found, and the alarms."""
     values = await desk_of(request).read(_values)
@@ -98,7 +96,7 @@ def _needed(limits: Limits, one: dict[str, Any]) -> int:
     return limits.learning_confirmed if outcome else limits.learning
 
 
-@router.post("/watch/run", dependencies=[_LEADS], include_in_schema=False)
+@router.post("/watch/run", dependencies=[_LEADS])
 async def run_now(request: Request) -> Response:
     """Asks for a look, and goes back to the page, which shows how far it is."""
     if installed():
@@ -106,14 +104,14 @@ async def run_now(request: Request) -> Response:
     return RedirectResponse("/watch", HTTPStatus.SEE_OTHER)
 
 
-@router.get("/watch/progress/part", dependencies=[_LEADS], include_in_schema=False)
+@router.get("/watch/progress/part", dependencies=[_LEADS])
 async def progress(request: Request) -> HTMLResponse:
     """How far the look is that was asked for."""
     look = await desk_of(request).read(watch_looks.latest)
     return HTMLResponse(render("_watch_progress.html", request, look=look))
 
 
-@router.post("/watch/alarms", dependencies=[_LEADS], include_in_schema=False)
+@router.post("/watch/alarms", dependencies=[_LEADS])
 async def review(request: Request) -> Response:
     """Closes alarms with what was found behind them: one fault often raises several."""
     form, actor, desk = await read_form(request), identity_of(request).actor, desk_of(request)
@@ -132,20 +130,3 @@ async def review(request: Request) -> Response:
         values["typed"] = {"alarms": chosen, "outcome": outcome, "note": note}
         return failed_form(request, "watch.html", error, done="", **values)
     return RedirectResponse("/watch?done=review", HTTPStatus.SEE_OTHER)
-
-
-@router.get(
-    "/api/v1/watch",
-    summary="What the watch found",
-    tags=["watch"],
-    dependencies=[allow(Role.LEAD, scope=Scope.METRICS)],
-    response_description="The latest look, and every alarm. Nothing in it belongs to one patient.",
-    responses=problems("not_signed_in", "bad_token", "role_missing", "scope_missing", "busy", "store", "internal"),
-)
-async def watch_answer(request: Request) -> WatchAnswer:
-    """The latest look at pictures, answers and confirmed cases; and the alarms, newest first, open and closed."""
-
-    def look(session: Transaction) -> WatchAnswer:
-        return answer_of(latest_run(session), alarms(session))
-
-    return await desk_of(request).read(look)

@@ -26,6 +26,9 @@ CaseState = Literal["open", "awaiting", "done"]
 Order = Literal["newest", "oldest", "suspicious"]
 Decision = Literal["refer", "no_referral"]
 Role = Literal["viewer", "clinician", "lead", "admin"]
+Consent = Literal["not given", "given", "withdrawn"]
+FlagKind = Literal["label", "contributor", "same picture"]
+Verdict = Literal["accepted", "rejected"]
 
 __all__ = [
     "ID",
@@ -34,10 +37,12 @@ __all__ = [
     "CaseState",
     "Confirmation",
     "ConfirmationKind",
+    "Consent",
     "Day",
     "Decision",
     "Diagnosis",
     "Entry",
+    "FlagKind",
     "Fraction",
     "Line",
     "Malignancy",
@@ -49,6 +54,7 @@ __all__ = [
     "Sex",
     "SignOffKind",
     "Timing",
+    "Verdict",
     "View",
     "Whole",
 ]

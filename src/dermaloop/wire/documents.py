@@ -86,6 +86,7 @@ class CaseCounts(Answer):
     awaiting: int
     done: int
     declined: int = Field(description="On which the model declined; those whose answer is hidden do not count.")
+    suggested: int = Field(default=0, description="Unconfirmed ones whose confirmation would teach the model most.")
 
 
 class CaseFile(Answer):
@@ -180,3 +181,9 @@ class TokenAnswer(Answer):
     ends_at: datetime
     account: str
     role: Role
+
+
+class TokenRevoked(Answer):
+    """That a token has ended."""
+
+    name: str

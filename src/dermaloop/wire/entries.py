@@ -6,13 +6,14 @@ second. Refuses to know what is done with an entry.
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
 from dermaloop.wire.base import (
     SITES,
     ConfirmationKind,
+    Consent,
     Day,
     Diagnosis,
     Entry,
@@ -21,13 +22,18 @@ from dermaloop.wire.base import (
     Malignancy,
     Management,
     Note,
+    PictureType,
+    Role,
     Sex,
+    Verdict,
     View,
     Whole,
 )
 
 _LONG_LINE = 200
 _LONG_REASON = 300
+_LONGEST_DECISION = 2000
+_LONGEST_PASSWORD = 1000
 _SITES: dict[str, JsonValue] = {"enum": ["", *SITES]}
 
 
@@ -40,6 +46,11 @@ class PatientEntry(Entry):
     birth_year: Whole | None = Field(default=None, ge=1850, le=2200, examples=[1957])
     sex: Sex = Field(default="", description="Empty where not stated.")
     skin_type: Whole | None = Field(default=None, ge=1, le=6, description="Fitzpatrick.")
+    training_consent: Consent | None = Field(
+        default=None,
+        description="Whether the pictures may train a model. Left out, it stays as it is (of a new patient: not "
+        "given): a program that does not know of consent neither gives nor withdraws it.",
+    )
     note: Note = ""
 
 
@@ -117,3 +128,71 @@ class PracticeSettings(Entry):
     show_answer_on_phone: Annotated[bool, Field(strict=True)] = Field(
         default=False, description="Whether a phone that adds pictures to a case says what the model says of them."
     )
+
+
+class FilingEntry(Entry):
+    """To which lesion a picture of a screening list belongs."""
+
+    lesion_id: Annotated[str, Field(min_length=1, max_length=40)]
+    visited_on: Day = Field(description="The day it was taken.")
+    image_type: Literal["dermoscopic", "clinical: close-up"] = "dermoscopic"
+
+
+class PhoneLinkEntry(Entry):
+    """What the pictures will be that a phone adds."""
+
+    image_type: PictureType = "clinical: close-up"
+
+
+class FlagReviewEntry(Entry):
+    """What a lead decides about a doubted confirmation."""
+
+    verdict: Verdict = Field(description="Accepted: it is right and may train. Rejected: it may not.")
+    reason: Annotated[str, Field(min_length=1, max_length=10_000)]
+
+
+class AlarmReviewEntry(Entry):
+    """What is behind an alarm of the watch."""
+
+    outcome: Literal["passed", "stays"] = Field(
+        description="Passed: a fault that is mended, or chance. Stays: the change is known, compare anew."
+    )
+    note: Annotated[str, Field(min_length=1, max_length=2000)] = Field(description="What was found and done.")
+
+
+class DecisionEntry(Entry):
+    """A lead's decision about a model, with its reason."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=_LONGEST_DECISION)] = Field(description="Kept.")
+    password: Annotated[str, Field(max_length=_LONGEST_PASSWORD, repr=False)] = Field(
+        default="",
+        description="The person's present password, as their signature: needed with a token, which by itself decides "
+        "nothing, and for a promotion. Neither kept nor logged.",
+    )
+
+
+class PromotionEntry(DecisionEntry):
+    """That a model is to answer."""
+
+    without_gates: Annotated[bool, Field(strict=True)] = Field(
+        default=False, description="Acknowledges that no plan stands behind it. Never helps where a gate failed."
+    )
+
+
+class ShadowEntry(DecisionEntry):
+    """That a model is to answer silently beside the champion, or not any more."""
+
+    reason: Annotated[str, Field(max_length=_LONGEST_DECISION)] = Field(default="", description="Kept.")
+
+
+class PersonEntry(Entry):
+    """A new account."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)] = Field(description="As it is typed to sign in.")
+    role: Role
+
+
+class RoleEntry(Entry):
+    """Another role for an account."""
+
+    role: Role

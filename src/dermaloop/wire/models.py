@@ -1,6 +1,6 @@
 """The registry of models over the wire.
 
-Owns these shapes. Deciding on a model is for people only, on pages: nothing here is sent to the server.
+Owns these shapes. What is sent to decide on a model is `wire.entries`'s: it needs a person's signature.
 """
 
 from __future__ import annotations
@@ -107,3 +107,50 @@ class LiveComparison(Answer):
     benign: Outcome = Field(description="Confirmed benign cases: right is not to refer.")
     changed_case_ids: list[str] = Field(description="Cases whose decision changes; at most 100.")
     missed: dict[str, int] = Field(description="Pictures that the shadow was not asked about, by reason.")
+
+
+class ModelFigure(Answer):
+    """One measured value with its 95 % interval and the pictures behind it."""
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int | None
+
+
+class FigureLine(Answer):
+    """One figure of both models; null where one lacks it."""
+
+    title: str = Field(examples=["Sensitivity"])
+    higher_is_better: bool
+    champion: ModelFigure | None
+    candidate: ModelFigure | None
+    word: str = Field(description="better, worse or same, by the values alone; empty with nothing to compare.")
+
+
+class ModelFile(Answer):
+    """A model beside the champion: what a decision rests on. Its silent answers: `…/comparison`."""
+
+    model: ModelVersion
+    compared_with: str | None = Field(description="Id of the champion; null where there is none, or it is this one.")
+    figures: list[FigureLine]
+    measured: str = Field(description="On which split and source.")
+    same_pictures: bool = Field(description="Whether both were measured on the same pictures.")
+    note: str = Field(description="What must be said of the figures; empty where nothing.")
+    history: list[AliasEntry] = Field(description="Of this model, the latest first.")
+    children: list[str] = Field(description="Ids of the models that were made from it.")
+    may_be_promoted: bool = Field(description="Whether its gates allow it.")
+
+
+class ModelCard(Answer):
+    """The served model's card."""
+
+    identity: str
+    markdown: str
+
+
+class ModelEvaluation(Answer):
+    """The served model's own evaluation, as `dermaloop evaluate` wrote it."""
+
+    identity: str
+    evaluation: dict[str, Any]

@@ -17,6 +17,7 @@ from dermaloop.wire.base import (
     Answer,
     CaseState,
     Confirmation,
+    Consent,
     Diagnosis,
     Malignancy,
     Management,
@@ -36,6 +37,7 @@ class Patient(Answer):
     birth_year: int | None
     sex: Sex
     skin_type: int | None = Field(description="Fitzpatrick, 1 to 6.")
+    training_consent: Consent = Field(default="not given", description="Whether the pictures may train a model.")
     note: str
     made_at: datetime
 

@@ -46,9 +46,10 @@ class Screening(Answer):
 
 
 class ScreeningList(Answer):
-    """The lists, newest first."""
+    """A page of the lists, newest first."""
 
     screenings: list[Screening]
+    next: str | None = Field(default=None, description="Send it as `cursor` for the next page; null at the end.")
 
 
 class ScreeningPicture(Answer):
@@ -71,3 +72,27 @@ class ScreeningPage(Answer):
     pictures: list[ScreeningPicture]
     count: int = Field(description="How many there are of the kind asked for.")
     next: str | None = Field(description="Send it as `cursor` for the next page; null at the end.")
+
+
+class ArrivedFile(Answer):
+    """A file that is here: it need not be sent again."""
+
+    name: str
+    size_bytes: int = Field(description="As received.")
+
+
+class ArrivedFiles(Answer):
+    """The files that a list has, in the order of arrival."""
+
+    files: list[ArrivedFile]
+
+
+class ScreeningPictureFile(Answer):
+    """One picture of a list with its answer whole."""
+
+    picture: ScreeningPicture
+    screening_id: ID
+    width_px: int
+    height_px: int
+    has_picture: bool = Field(description="Whether the picture itself is kept: a file that cannot be read is not.")
+    has_heatmap: bool
