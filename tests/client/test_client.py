@@ -33,7 +33,7 @@ from dermaloop.wire.assessment import HeatmapFormat
 from dermaloop.wire.documents import Practice
 from support.hostile import save
 from support.live import serving
-from support.people import add_account, make_token, new_store
+from support.people import PASSWORD, add_account, make_token, new_store
 from support.toy import toy_bundle
 
 DAY = dt.date(2026, 3, 1)
@@ -54,7 +54,7 @@ def address(store, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def token(store):
-    return make_token(store, add_account(store, Role.LEAD), list(Scope))
+    return make_token(store, add_account(store, Role.ADMIN, password=PASSWORD), list(Scope))
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def lesion(client):
 
 
 def test_a_case_from_the_first_picture_to_the_confirmed_diagnosis(client, jpeg, tmp_path):
-    assert client.token().role == "lead"
+    assert client.token().role == "admin"
     patient = client.make_patient(PatientEntry(pseudonym="P-0174", birth_year=1957, sex="female", skin_type=2))
     assert client.change_patient(patient.id, PatientEntry(pseudonym="P-0174", birth_year=1958)).birth_year == 1958
     lesion = client.make_lesion(patient.id, LesionEntry(site="torso", view="back", x=0.4, y=0.3, label="scapula"))
@@ -173,6 +173,69 @@ def test_a_screening_list_is_made_filled_and_read(client, jpeg):
         time.sleep(0.05)
     rows = list(client.screening_pictures(made.id))
     assert [(row.name, row.result.status) for row in rows] == [("a.jpg", "assessed"), ("b.txt", "unreadable")]
+
+
+def test_a_screening_s_picture_is_given_to_a_lesion_and_the_table_saved(client, lesion, jpeg, tmp_path):
+    made = client.make_screening("Camera 3")
+    client.add_to_screening(made.id, [("a.jpg", jpeg)])
+    for _ in range(600):
+        if not client.screening(made.id).waiting:
+            break
+        time.sleep(0.05)
+    assert made.id in [one.id for one in client.screenings()]
+    assert [(one.name, one.size_bytes) for one in client.screening_files(made.id)] == [("a.jpg", len(jpeg))]
+    (row,) = client.screening_pictures(made.id)
+    assert client.screening_picture(row.id).picture.result.status == "assessed"
+    assert client.screening_picture_file(row.id).startswith(b"\xff\xd8")
+    assert client.screening_picture_file(row.id, "small").startswith(b"\xff\xd8")
+    assert client.screening_picture_file(row.id, "heatmap").startswith(b"\x89PNG")
+    filed = [client.file_screening_picture(row.id, lesion.id, visited_on=DAY, key="file-1") for _ in range(2)]
+    assert filed[0] == filed[1]
+    assert client.case(filed[0].id).images
+    client.save_screening_results(made.id, tmp_path / "table.csv")
+    assert "a.jpg" in (tmp_path / "table.csv").read_text()
+    assert client.stop_screening(made.id).cancelled_at is not None
+    assert client.resume_screening(made.id).cancelled_at is None
+    assert client.delete_screening(made.id).images_removed == 0, "the patient's record has it"
+
+
+def test_two_pictures_of_a_lesion_lie_on_each_other(client, lesion, jpeg):
+    assert client.follow_up(lesion.id).compared is None
+    for day in (DAY, dt.date(2026, 9, 1)):
+        client.upload(lesion.id, [("a.jpg", save(draw_lesion(4, size_px=200 + day.month), "JPEG"))], visited_on=day)
+    found = client.follow_up(lesion.id)
+    assert [point.visited_on for point in found.probabilities] == [DAY, dt.date(2026, 9, 1)]
+    assert found.compared.first.visit.visited_on == DAY
+    assert found.compared.said
+
+
+def test_what_leads_and_administrators_do_is_done_by_methods_too(client, store, tmp_path):
+    person = client.make_person("Dr. New", "clinician")
+    assert client.invite(person.id).address.startswith("http://127.0.0.1")
+    assert client.change_role(person.id, "viewer").role == "viewer"
+    assert client.disable_person(person.id).disabled_at is not None
+    assert client.enable_person(person.id).disabled_at is None
+    assert "Dr. New" in [one.name for one in client.people()]
+    assert list(client.flags()) == []
+    assert client.watch().look is None
+    assert client.insights(since=DAY).since == DAY
+    assert next(iter(client.audit(action="account."))).subject_id == person.id
+    client.save_audit(tmp_path / "audit.jsonl", action="account.")
+    assert '"account.enabled"' in (tmp_path / "audit.jsonl").read_text()
+    assert client.models().champion_id is None
+    assert client.model_card().identity == client.model().identity
+    for password, code in ((PASSWORD, "conflict"), ("wrong", "wrong_password")):
+        with pytest.raises(ProblemError) as refused:
+            client.roll_back(reason="x", password=password)
+        assert refused.value.code == code, "signed, there is nothing to take back; else not even that is told"
+
+
+def test_a_client_ends_its_own_token(address, store):
+    with Client(address, make_token(store, add_account(store, Role.VIEWER), [Scope.CLASSIFY])) as done:
+        assert done.revoke_token().name == "test"
+        with pytest.raises(ProblemError) as refused:
+            done.model()
+    assert refused.value.code == "bad_token"
 
 
 # -- lost connections -------------------------------------------------------------------------------------------------

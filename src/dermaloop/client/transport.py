@@ -115,7 +115,7 @@ class Transport:
         raise AssertionError("every try ends above")
 
     @contextmanager
-    def stream(self, path: str) -> Iterator[httpx.Response]:
+    def stream(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[httpx.Response]:
         """Reads something large piece by piece; sent once.
 
         Raises:
@@ -123,7 +123,7 @@ class Transport:
             ClientError: The connection was lost.
         """
         try:
-            with self._http.stream("GET", path) as response:
+            with self._http.stream("GET", path, params=params) as response:
                 if not response.is_success:
                     response.read()
                     raise ProblemError(response)
