@@ -40,10 +40,11 @@ def test_the_examples_run_one_after_the_other(names, monkeypatch, capsys):
         exec(compile(example, str(PAGE), "exec"), names)
         said.append(capsys.readouterr().out)
         names.setdefault("LESION_ID", names["lesion"].id if "lesion" in names else "")
-    first, second, third, fourth = said
+    first, second, third, compared, fourth = said
     assert re.search(r"^(refer|no_referral) 0\.\d+$", first, re.MULTILINE)
     assert len(set(second.split())) == 1
     assert third == "lesion.jpg assessed\n"
+    assert re.fullmatch(r"2026-03-01 \S+ \S+ 0\.\d+\n", compared), "one picture is compared with none"
     assert fourth.startswith("409 conflict pseudonym Open that patient")
 
     curl = shutil.which("curl")
