@@ -1,5 +1,6 @@
 """Screening jobs on both databases: the queue and its one answer per picture, lists, filing, deletion."""
 
+import json
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -303,6 +304,33 @@ def test_a_deleted_job_takes_its_pictures_along_but_not_a_patient_s(filled, acto
     found = check(store, actor, young=timedelta(0))
     assert (found.missing, found.orphans) == ((), ())
     assert finish_deletions(store, actor) == 0
+
+
+def test_a_list_expires_so_many_days_after_its_last_picture_came(filled, actor):
+    store, job, _, lesion = filled
+    items = items_of(store, actor, job)
+    file_one(store, actor, items[0], lesion)
+    with store.database.begin() as session:
+        empty = jobs.make_job(session, actor, name="Begun and left")
+        session.execute(sa.update(JobRow).values(made_at=now() - timedelta(days=40)))
+        session.execute(sa.update(JobItemRow).values(made_at=now() - timedelta(days=35)))
+        session.execute(
+            sa.update(JobItemRow).where(JobItemRow.id == items[1].id).values(made_at=now() - timedelta(days=29))
+        )
+    assert job_deletion.delete_expired(store, WORKER, 41) == 0
+    assert job_deletion.delete_expired(store, WORKER, 30) == 1, "the empty one; the other took a picture since"
+    with store.database.begin() as session:
+        assert [one.id for one in jobs.listing(session, actor)[0]] == [job.id]
+        session.execute(sa.update(JobItemRow).values(made_at=now() - timedelta(days=35)))
+    assert job_deletion.delete_expired(store, WORKER, 30) == 1
+    assert job_deletion.delete_expired(store, WORKER, 30) == 0
+    assert store.images.read(items[0].sha256), "it is the patient's now"
+    with pytest.raises(MissingImageError):
+        store.images.read(items[1].sha256)
+    with store.database.begin() as session:
+        gone = sa.select(audit.AuditRow).where(audit.AuditRow.action == "job.deleted").order_by(audit.AuditRow.sequence)
+        said = [(one.subject_id, one.actor_name, json.loads(one.detail)["reason"]) for one in session.scalars(gone)]
+    assert said == [(empty.id, WORKER.name, "expired"), (job.id, WORKER.name, "expired")]
 
 
 def test_a_deletion_that_a_crash_cut_short_is_finished_later(filled, actor, monkeypatch):

@@ -452,7 +452,7 @@ def test_a_lesion_s_place_is_kept_changed_and_cleared(clinician, store):
     moved = {"region": "back-calf-left", "x": "0.42", "y": "0.25", "label": "", "note": ""}
     clinician.post(f"{lesion}/edit", data={**moved, "region": "back-lower-leg-left"})
     assert '<option value="back-lower-leg-left" selected>' in clinician.get(f"{lesion}/edit").text
-    assert "Lower leg, left" in _text(clinician.get(lesion))
+    assert "Calf, left" in _text(clinician.get(lesion))
     assert clinician.post(f"{lesion}/edit", data={**moved, "region": "nowhere"}).status_code == 422
     clinician.post(f"{lesion}/edit", data={**moved, "region": ""})
     assert "Place not stated" in _text(clinician.get(lesion))
@@ -570,3 +570,37 @@ def test_the_toy_bundle_is_the_one_that_the_rows_name(clinician, store, lesion_j
     with store.database.engine.connect() as connection:
         known = connection.exec_driver_sql("SELECT bundle, bundle_sha256 FROM predictions").one()
     assert tuple(known) == (toy_classifier.bundle.identity, toy_classifier.bundle.sha256)
+
+
+def test_a_patient_is_found_by_a_part_of_the_pseudonym_whether_a_case_is_open_or_not(
+    clinician, lesion_jpeg, monkeypatch
+):
+    monkeypatch.setattr("dermaloop.web.patient_pages._ON_A_PAGE", 2)
+    assert "No patient yet." in clinician.get("/patients").text
+    new_case(clinician, ("a.jpg", lesion_jpeg), pseudonym="P-0001")
+    for number in (2, 3):
+        new_patient(clinician, pseudonym=f"P-000{number}", birth_year="")
+    first = clinician.get("/patients")
+    assert [_text(first).count(name) for name in ("P-0001", "P-0002", "P-0003")] == [0, 1, 1]
+    (on,) = re.findall(r'rel="next" href="([^"]+)"', first.text)
+    second = _text(clinician.get(html.unescape(on)))
+    assert "P-0001 born 1957, female 1 lesion last visit Mar 1, 2026" in second
+    assert "P-0002" not in second
+    found = clinician.get("/patients?search=p-0002")
+    assert "P-0002 female 0 lesions no visit yet" in _text(found)
+    assert "P-0001" not in found.text
+    assert "No patient has a pseudonym with these letters." in clinician.get("/patients?search=Q").text
+    assert clinician.get("/patients?cursor=x").status_code == 422
+    taken = clinician.post("/patients/new", data={**FACTS, "pseudonym": "p-0002"})
+    assert taken.status_code == 409
+    assert 'href="/patients?search=p-0002"' in taken.text, "the way to who has it"
+
+
+def test_comparing_with_before_is_offered_only_where_there_is_a_before(clinician, lesion_jpeg, second_jpeg):
+    lesion = new_lesion(clinician, new_patient(clinician))
+    both = (("a.jpg", lesion_jpeg), ("b.jpg", second_jpeg))
+    latest = send_pictures(clinician, lesion, *both, visited_on="2026-03-01").url.path
+    assert "Compare with before" not in clinician.get(latest).text, "two pictures, one visit"
+    first = send_pictures(clinician, lesion, both[0], visited_on="2026-01-05").url.path
+    assert "Compare with before" in clinician.get(latest).text
+    assert "Compare with before" not in clinician.get(first).text

@@ -6,11 +6,15 @@ import io
 import re
 import threading
 import time
+from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from dermaloop.cases import job_queue, jobs
+from dermaloop.cases.database import now
+from dermaloop.cases.job_tables import JobItemRow, JobRow
 from dermaloop.cases.roles import Role
 from dermaloop.core.prediction import COLUMNS
 from dermaloop.core.synthetic import draw_lesion
@@ -279,4 +283,62 @@ def test_parts_of_a_list_that_are_none(client, query):
 def test_a_list_that_is_not_there_takes_nothing(client, lesions, store):
     nowhere = "/screenings/00000000-0000-4000-8000-000000000000"
     assert send(client, nowhere, ("a.jpg", lesions[0])).status_code == 404
+    assert list(store.images.entries()) == []
+
+
+def test_a_file_that_is_too_large_to_be_sent_stays_in_the_list_with_its_reason(make_client, lesion_jpeg):
+    client = make_client(max_file_bytes=len(lesion_jpeg))
+    place = begin(client)
+    sizes = [str(len(lesion_jpeg) + 1), "99999999999"]
+    told = {"path": ["arm/huge.tif", "arm/<b>vast.tif"], "bytes": sizes, "expected": "3"}
+    for _ in range(2):
+        assert client.post(f"{place}/too-large/part", data=told).status_code == 204
+    send(client, place, ("a.jpg", lesion_jpeg), ("large.jpg", lesion_jpeg + b"x"), path=["a.jpg", "large.jpg"])
+    page = until_done(client, place)
+    assert "4 of 4 pictures are assessed. Finished." in page
+    table = {row["image"]: row for row in rows(client, place)}
+    assert list(table) == ["arm/huge.tif", "arm/<b>vast.tif", "a.jpg", "large.jpg"]
+    for name in ("arm/huge.tif", "arm/<b>vast.tif", "large.jpg"):
+        assert (table[name]["status"], table[name]["reasons"]) == ("unreadable", "too_large_bytes")
+    failed = client.get(f"{place}?show=failed").text
+    assert "arm/huge.tif" in failed
+    assert "Export it as JPEG" in failed
+    assert "<b>vast" not in failed
+    assert ["arm/huge.tif", len(lesion_jpeg) + 1] in client.get(f"{place}/arrived").json(), "so it is not told again"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"expected": "1"},
+        {"path": "a.jpg"},
+        {"path": "a.jpg", "bytes": "12"},
+        {"path": "a.jpg", "bytes": "-99999999999"},
+        {"path": "a.jpg", "bytes": "9" * 16},
+        {"path": ["a.jpg", "b.jpg"], "bytes": "99999999999"},
+    ],
+)
+def test_what_is_said_to_be_too_large_has_to_be(client, told):
+    place = begin(client)
+    assert client.post(f"{place}/too-large/part", data=told).status_code == 422
+    assert client.get(f"{place}/arrived").json() == []
+
+
+def test_the_server_deletes_what_has_expired_and_the_page_says_that_it_will(make_client, store, lesion_jpeg):
+    client = make_client()
+    place = begin(client)
+    send(client, place, ("a.jpg", lesion_jpeg))
+    until_done(client, place)
+    assert "A list stays until somebody deletes it" in client.get(place).text
+    with store.database.begin() as session:
+        for table in (JobRow, JobItemRow):
+            session.execute(sa.update(table).values(made_at=now() - timedelta(days=31)))
+    keeping = make_client(screening_days=30)
+    for _ in range(600):
+        if keeping.get(place).status_code == 404:
+            break
+        time.sleep(0.02)
+    page = keeping.get("/screenings").text
+    assert "No list yet." in page
+    assert "A list is deleted 30 days after its last picture came" in page
     assert list(store.images.entries()) == []
