@@ -116,6 +116,11 @@ def test_sources_lists_all(run):
         (("import", "ham10000", "--out", "m.parquet"), "SOURCE=FOLDER"),
         (("import", "isic2031=/nowhere", "--out", "m.parquet"), "no importer 'isic2031'"),
         (("import", "ham10000=/nowhere", "--out", "m.parquet"), "/nowhere: there is no such folder"),
+        (("import", "ham10000=/nowhere", "--out", "m.xlsx"), "the ending '.xlsx' is unknown"),
+        (
+            ("import", "ham10000=/nowhere", "--out", "/dev/null/m.csv"),
+            "m.csv: the manifest cannot be written",
+        ),
         (("build", "none.toml", "--data", ".", "--out", "m.parquet"), "no such recipe"),
         (("show", "none.parquet"), "none.parquet"),
         (("check", "none.parquet"), "none.parquet"),

@@ -171,6 +171,7 @@ HEADER = "image_id,source,path"
         ("image_id,source\na,s\n", "missing_column", "'path'"),
         (f"{HEADER},colour\na,s,p,red\n", "unknown_column", "'colour'"),
         (f"{HEADER},diagnosis\na,s,p,MEL\nb,s,p,MOLE\n", "bad_value", "row 2 (image_id 'b'): diagnosis is 'MOLE'"),
+        (f"{HEADER},diagnosis\na,s,p,MOLE\n", "bad_value", "input should be 'MEL', 'NV', 'BCC'"),
         (f"{HEADER},age_years\na,s,p,old\n", "bad_value", "age_years is 'old'"),
         (f"{HEADER},age_years\na,s,p,-1\n", "bad_value", "greater than or equal to 0"),
         (f"{HEADER},skin_type\na,s,p,7\n", "bad_value", "skin_type"),

@@ -1,5 +1,8 @@
 """What each importer makes of its dataset's own words."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -331,3 +334,14 @@ def test_a_source_named_twice_is_refused(tmp_path):
     with pytest.raises(ManifestError) as caught:
         import_sources([job, job], tmp_path, Notes())
     assert caught.value.rule == "duplicate_source"
+
+
+@pytest.mark.skipif(os.fsencode("\udcff") != b"\xff", reason="names of files are always text here")
+def test_a_file_whose_name_is_no_text_is_named(tmp_path):
+    (tmp_path / "NV").mkdir()
+    try:
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/NV/mole\xff.jpg")).write_bytes(b"")
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    with pytest.raises(ManifestError, match=r"mole\\udcff\.jpg: the name of this picture's file is not UTF-8 text"):
+        rows("folders", tmp_path, build=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import io
@@ -98,6 +99,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is shown by its escape
             stream.reconfigure(errors="backslashreplace")
+    former = signal.getsignal(signal.SIGTERM)
     if not _STOPS_ITSELF.intersection(sys.argv[1:2]):
         signal.signal(signal.SIGTERM, _terminate)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -117,6 +119,8 @@ def main() -> None:
     except KeyboardInterrupt:
         console.print("Interrupted.", style="yellow")
         sys.exit(130)
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def _run() -> None:
@@ -134,4 +138,5 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
 
 def _forget_output() -> None:
     """Lets what could not be written go: the interpreter would try again at its end, and complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with contextlib.suppress(OSError):  # it may be no file at all
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

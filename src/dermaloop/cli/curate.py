@@ -40,10 +40,12 @@ def import_(
 
     SOURCE is an importer (ham10000), a name of your own and an importer (clinic_a:folders), or a source of the recipe.
     """
+    from dermaloop.core.manifest import require_writable
     from dermaloop.curation.build import prepare
     from dermaloop.curation.recipe import read_recipe
 
     plan = read_recipe(recipe) if recipe else None
+    require_writable(out)
     built = prepare([_job(item, plan) for item in items], out, plan, workers=workers, step=_step)
     built.manifest.write(out)
     _tell(built, out)
@@ -58,10 +60,12 @@ def build(
     workers: int = WORKERS,
 ) -> None:
     """Do it all by a recipe: import, examine, find duplicates, split, check, report."""
+    from dermaloop.core.manifest import require_writable
     from dermaloop.curation import build as building
     from dermaloop.curation.recipe import read_recipe
 
     plan = read_recipe(recipe)
+    require_writable(out)
     built = building.build(plan, building.jobs(plan, data), out, workers=workers, step=_step)
     built.manifest.write(out)
     _tell(built, out)

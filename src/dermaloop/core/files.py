@@ -7,6 +7,7 @@ replaced file needs room for both versions for a moment.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -20,6 +21,23 @@ _TOLD_LETTERS = 40
 def _temporary(path: Path) -> Path:
     # A name may be as long as the file system takes it; the temporary one must not be longer.
     return path.with_name(f".{path.name[:_TOLD_LETTERS]}.{secrets.token_hex(6)}.part")
+
+
+def probe(path: Path) -> None:
+    """Makes the folder of `path` if need be, and a file in it for a moment.
+
+    Raises:
+        OSError: No file can be made there, or `path` is a folder.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(path)
+    try:
+        temporary.touch()
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

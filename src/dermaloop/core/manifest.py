@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from dermaloop.core.errors import ManifestError, OutputError
-from dermaloop.core.files import replacing
+from dermaloop.core.files import probe, replacing
 from dermaloop.core.manifest_row import (
     PLACE_COLUMNS,
     SCHEMA,
@@ -47,6 +47,7 @@ __all__ = [
     "concat",
     "from_rows",
     "read",
+    "require_writable",
 ]
 
 _BATCH_ROWS = 20_000
@@ -159,11 +160,7 @@ class Manifest:
                 else:
                     pa_csv.write_csv(table, temporary)
         except OSError as error:
-            raise OutputError(
-                f"the manifest cannot be written ({error.strerror or error})",
-                where=str(path),
-                way_out="Free space or choose another place with --out.",
-            ) from error
+            raise _unwritable(path, error) from error
 
     def moved(self, folder: Path) -> Manifest:
         """The same rows with paths relative to another folder, where they lie below it; else absolute."""
@@ -179,6 +176,29 @@ class Manifest:
 
         places = {name: [move(value) for value in self.column(name)] for name in PLACE_COLUMNS}
         return Manifest(self.with_columns(**places).table, folder)
+
+
+def require_writable(path: Path) -> None:
+    """Refuses before the work what `Manifest.write` would refuse after it.
+
+    Raises:
+        OutputError: No file can be made there.
+        ManifestError: The ending is neither `.parquet` nor `.csv`.
+    """
+    path = Path(os.path.abspath(path))  # noqa: PTH100
+    _kind(path)
+    try:
+        probe(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"the manifest cannot be written ({error.strerror or error})",
+        where=str(path),
+        way_out="Free space or choose another place with --out.",
+    )
 
 
 def from_rows(rows: Iterable[ManifestRow], folder: Path) -> Manifest:
@@ -262,7 +282,7 @@ def _typed(table: pa.Table, name: str, path: Path) -> pa.Array:
         row = int(first["loc"][0])
         raise ManifestError(
             "bad_value",
-            f"{name} is {first['input']!r}: {first['msg'].lower()}",
+            f"{name} is {first['input']!r}: {first['msg'][:1].lower()}{first['msg'][1:]}",
             where=f"{path}, row {row + 1} (image_id {table.column('image_id')[row].as_py()!r})",
             way_out="Correct the value" + (" or leave it empty." if not field.is_required() else "."),
         ) from error

@@ -154,6 +154,7 @@ def read_recipe(path: Path) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
+        what = "this key is unknown" if first["type"] == "extra_forbidden" else first["msg"]
         raise RecipeError(
-            f"{key + ': ' if key else ''}{first['msg']}", where=str(path), way_out="See docs/curation.md for the keys."
+            f"{key + ': ' if key else ''}{what}", where=str(path), way_out="See docs/curation.md for the keys."
         ) from error

@@ -294,8 +294,20 @@ def row(settings: Settings, image_id: str, place: tuple[Path, str], label: Label
         place: Where it lies, and the reject reason if it has one, as `Folder.image` tells them.
         label: What the source says that it shows.
         other: Further columns of the manifest.
+
+    Raises:
+        ManifestError: `bad_value`: the file's name is no text, so no table could hold it.
     """
     path, reject_reason = place
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise ManifestError(
+            "bad_value",
+            "the name of this picture's file is not UTF-8 text",
+            where=str(path).encode(errors="backslashreplace").decode(),
+            way_out="Rename it, or move it out of the folder.",
+        ) from error
     columns = {"pixel_aspect": 1.0, "image_type": ImageType.DERMOSCOPIC, **other}
     for name in ("licence", "pixel_aspect", "image_type"):
         columns[name] = getattr(settings, name) or columns.get(name, "")
