@@ -121,6 +121,22 @@ def test_the_shadow_is_started_and_ended_and_a_replay_answers_on_old_pictures(st
     assert "Answered silently: 1 pictures of 1 cases." in run(store, "compare", "challenger")
 
 
+def tampered(out, path, name, old, new, *, sums=True):
+    """A copy of an exported zip with one file edited, and, by somebody who thinks of it, its sum too."""
+    with zipfile.ZipFile(out) as packed:
+        files = {each: packed.read(each) for each in packed.namelist()}
+    before = hashlib.sha256(files[name]).hexdigest()
+    assert old in files[name]
+    files[name] = files[name].replace(old, new)
+    if sums:
+        after = hashlib.sha256(files[name]).hexdigest()
+        files["SHA256SUMS"] = files["SHA256SUMS"].replace(before.encode(), after.encode())
+    with zipfile.ZipFile(path, "w") as packed:
+        for each, content in files.items():
+            packed.writestr(each, content)
+    return path
+
+
 def test_an_auditor_gets_a_whole_zip_and_every_change_is_named(store, first, tmp_path):
     path = second_version(tmp_path / "second", parts={bundles.EVALUATION: b"{}"})
     made = proposal(store, tmp_path, bundle=path)
@@ -141,6 +157,20 @@ def test_an_auditor_gets_a_whole_zip_and_every_change_is_named(store, first, tmp
         assert known in page
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "")
+
+    assert f"{out}: as it was made" in run(store, "verify", out)
+    for name, old, new, said in (
+        ("gates.json", b"is not lower", b"is far higher", "gates.json says something else than the registry"),
+        ("plan.json", b"test plan", b"best plan", "plan.json says something else than the registry"),
+        ("audit.json", made.file_sha256.encode(), b"0" * 64, "audit.json, entry"),
+        ("evidence.zip", b"gates.json", b"gatex.json", "evidence.zip is not what was proposed"),
+        ("model/toy-next.dermaloop", b"PK", b"PX", "model/toy-next.dermaloop is another bundle"),
+    ):
+        told = run(store, "verify", tampered(out, tmp_path / "tampered.zip", name, old, new), ends=1)
+        assert f"tampered.zip: {said}" in told, told
+        told = run(store, "verify", tampered(out, tmp_path / "tampered.zip", name, old, new, sums=False), ends=1)
+        assert f"{name} was changed since the zip was made" in told
+    assert "it is no whole copy of evidence" in run(store, "verify", path, ends=1)
 
     stored = store.folder / "models" / f"{made.file_sha256}.dermaloop"
     content = bytearray(stored.read_bytes())

@@ -10,6 +10,7 @@ import pytest
 
 from dermaloop.cases import audit_list, flags, patients, promotion, registry
 from dermaloop.cases.frozen_uses import count_uses
+from dermaloop.cases.registry_verify import verify_registry
 from dermaloop.cases.words import FlagKind
 from dermaloop.core.bundle import open_bundle
 from dermaloop.core.manifest import Split
@@ -84,6 +85,12 @@ def test_the_log_knows_plan_evidence_and_end_in_this_order_and_once(store, turn,
     assert begun["frozen_sha256"] == champion.frozen.identity()
     assert judged["challenger"] == open_bundle(outcome.folder / "challenger.dermaloop").model_sha256
     assert set(judged["files"]) == {path.name for path in (outcome.folder / "evidence").iterdir()}
+    assert verify_registry(store, [outcome.folder]).sound
+    (outcome.folder / "evidence/gates.json").write_text("[]")
+    (outcome.folder / "evidence/measures.json").unlink()
+    (fault, other) = verify_registry(store, [outcome.folder]).faults
+    assert fault.endswith("evidence: gates.json was changed since it was judged")
+    assert other.endswith("evidence: measures.json is missing since it was judged")
     assert (finished["outcome"], finished["model"]) == ("proposed", outcome.model)
     assert (outcome.folder / "gathered" / "images").is_dir()
     again = turn(keep_pictures=False)

@@ -8,8 +8,9 @@ change the log's entry of it too, and has not its secret.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from sqlalchemy.orm import Session
 from dermaloop.cases.audit import AuditRow
 from dermaloop.cases.audit_verify import Verification
 from dermaloop.cases.audit_verify import verify as verify_log
+from dermaloop.cases.copies_verify import copy_faults
 from dermaloop.cases.model_records import row_digest
 from dermaloop.cases.model_rows import REGISTERED, SUBJECT, require_noted, require_true
 from dermaloop.cases.model_tables import AliasRow, ModelRow
@@ -47,8 +49,12 @@ class RegistryCheck:
         return self.log.intact and not self.faults
 
 
-def verify_registry(store: Store) -> RegistryCheck:
+def verify_registry(store: Store, copies: Sequence[Path] = ()) -> RegistryCheck:
     """Checks log, rows, files and aliases. Reads every bundle once.
+
+    Args:
+        store: Open.
+        copies: Exported zips and folders of turns, to be compared too; see `cases.copies_verify`.
 
     Raises:
         StoreError: The database cannot be reached.
@@ -58,6 +64,7 @@ def verify_registry(store: Store) -> RegistryCheck:
         models = session.scalar(sa.select(sa.func.count()).select_from(ModelRow)) or 0
         entries = session.scalar(sa.select(sa.func.count()).select_from(AliasRow)) or 0
         faults = [*record_faults(session), *_file_faults(session)]
+        faults += [fault for path in copies for fault in copy_faults(session, path)]
     return RegistryCheck(log, models, entries, tuple(dict.fromkeys(faults)))
 
 

@@ -253,12 +253,17 @@ def export(
 
 
 @app.command()
-def verify(store: Path | None = STORE) -> None:
+def verify(
+    copies: list[Path] | None = typer.Argument(
+        None, exists=True, help="Exported zips, or folders of turns of `dermaloop refine`, to compare too."
+    ),
+    store: Path | None = STORE,
+) -> None:
     """Check every bundle, gate result and alias against the audit log. Exit status 1 where anything was changed."""
     from dermaloop.cases.registry_verify import verify_registry
 
     with opened(store, check_log=False) as held:
-        found = verify_registry(held)
+        found = verify_registry(held, copies or ())
     for finding in found.log.findings:
         typer.echo(f"audit log, {finding.kind}: {finding.text}")
     for fault in found.faults:
@@ -267,3 +272,5 @@ def verify(store: Path | None = STORE) -> None:
         typer.echo("The registry is not what it was.")
         raise typer.Exit(1)
     typer.echo(f"The registry is whole: {found.models} models, {found.entries} entries, audit log {found.log.count}.")
+    for path in copies or ():
+        typer.echo(f"{path}: as it was made, and as the registry has it.")

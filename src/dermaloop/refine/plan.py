@@ -51,7 +51,7 @@ class Feedback:
     shortest_follow_up_days: int = 90
     """Follow-up confirms only what was watched for this long after the picture."""
     least_lesions: int = 50
-    """Fewer new lesions that may train start no turn."""
+    """Fewer lesions that may train, or fewer that are new since the last decision, cost no training and no look."""
     train: float = 0.7
     """Share of patients whose new cases train; the shares must sum to 1."""
     validation: float = 0.1
@@ -138,11 +138,11 @@ class Limits:
     """For `not inferior`."""
     new_cases_least: int = 20
     """Fewer malignant or benign lesions among them judge nothing."""
-    stress_pictures: int = 100
+    stress_pictures: int = 200
     """Pictures of the frozen set that are perturbed; 0 leaves the test out, and with it the gate unjudged."""
     stress_margin: float = 0.03
     """The share of decisions flipped by perturbation may be higher by at most this."""
-    declined_margin: float = 0.03
+    declined_margin: float = 0.10
     """The share of pictures declined may be higher by less than this."""
     latency_ratio: float = 1.25
     """Longest time for one picture over the champion's."""
