@@ -36,7 +36,7 @@ from dermaloop.refine.gather import MANIFEST, TABLE, split_of
 from dermaloop.refine.plan import ReadPlan
 from dermaloop.refine.turn import Inputs, take_turn
 from dermaloop.training.run import code_identity
-from loopstudy import asides, cohort, models, page, practice
+from loopstudy import again, asides, cohort, models, page, practice
 from loopstudy.cohort import Cohort
 from loopstudy.size import FULL, Size
 
@@ -97,7 +97,7 @@ def run(work: Path, curated: Manifest, weights: Path, size: Size = FULL) -> dict
     work.mkdir(parents=True, exist_ok=True)
     study = Study(work, weights, size, cohort.divide(curated, size, work / "cohort"), models.plan_of(size, work))
     study.found["about"] = {
-        "size": asdict(size),
+        "size": json.loads(json.dumps(asdict(size))),
         "plan_sha256": study.plan.sha256,
         "curated_sha256": curated.identity(),
         "counts": json.loads((work / "cohort" / "counts.json").read_text(encoding="utf-8")),
@@ -112,6 +112,9 @@ def run(work: Path, curated: Manifest, weights: Path, size: Size = FULL) -> dict
     study.step("labels", lambda: asides.label_check(
         study.first, list(study.cohort.months[: size.months]), study.plan, size.seed))  # fmt: skip
     study.step("freezing", lambda: _freezing(study))
+    study.step("same", lambda: again.same_network(
+        study.first, study.cohort.base, study.cohort.frozen, study.rows(study.first, "frozen"), study.plan,
+        draws=size.draws, seed=size.seed))  # fmt: skip
     study.step("ceiling", lambda: _ceiling(study))
     with replacing(work / "study.json") as temporary:
         temporary.write_text(json.dumps(study.found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -243,14 +246,14 @@ def _unchecked(study: Study) -> dict[str, Any]:
 
 
 def _ceiling(study: Study) -> dict[str, Any]:
-    """One training on everything that the loop ever saw, with right labels, as long as all its trainings together."""
+    """One training on everything that the loop ever saw, with right labels."""
     size = study.size
     parts = [study.cohort.base]
     for rows in (*study.cohort.months, study.cohort.foreign):
         splits = [str(split_of(group, study.plan.plan.feedback)) for group in rows.groups()]
         parts.append(rows.with_columns(split=splits))
     rows = concat(parts, study.work / "ceiling").where(split=[Split.TRAIN, Split.VALIDATION, Split.CALIBRATION])
-    recipe = models.champion_recipe(size, steps=size.champion_steps + size.last * size.turn_steps)
+    recipe = models.champion_recipe(size, steps=size.ceiling_steps)
     path, _ = models.trained(recipe, rows, study.work / "ceiling", study.weights)
     bundle = open_bundle(path)
     return {

@@ -32,6 +32,8 @@ from loopstudy.practice import flipped
 _ATTRIBUTES = ("age_years", "sex", "site", "skin_type", "source", "image_type", "confirmation", "diagnosis")
 FLIPPED = (0.0, 0.05, 0.2)
 """Shares of labels that are flipped in the label check."""
+GAPS = (0.3, 0.5, 0.7, 0.9)
+"""By how much likelier the other diagnosis must be: the plan's own, and larger ones."""
 
 
 def turn_recipe(folder: Path, plan: ReadPlan, base: Manifest) -> Recipe:
@@ -113,11 +115,17 @@ def label_check(bundle: Bundle, months: list[Manifest], plan: ReadPlan, seed: in
                 folds=plan.plan.checks.folds, least_gap=plan.plan.checks.least_gap,
             )  # fmt: skip
             hit = said.suspect & wrong
+            at = np.arange(len(labels))
+            gap = said.probability[at, said.likelier] - said.probability[at, labels]
             found.append({
                 "kind": kind, "share": share, "pictures": len(rows), "flipped": int(wrong.sum()),
                 "flagged": int(said.suspect.sum()), "found": int(hit.sum()),
                 "right_flagged": int((said.suspect & ~wrong).sum()),
                 "right_malignant": int((~wrong & bad[truth]).sum()),
                 "right_malignant_flagged": int((said.suspect & ~wrong & bad[truth]).sum()),
+                "at_gap": [
+                    {"gap": least, "flagged": int(marked.sum()), "found": int((marked & wrong).sum())}
+                    for least in GAPS for marked in [(said.likelier >= 0) & (gap >= least)]
+                ],
             })  # fmt: skip
     return found

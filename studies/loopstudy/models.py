@@ -74,6 +74,9 @@ def plan_of(size: Size, work: Path) -> ReadPlan:
     for key, value in changed.items():
         recipe = _set(recipe, key, value)
     recipe = recipe.replace('name = "mobilenetv2_100"', f'name = "{size.network}"')
+    if size.required_gates:
+        wanted = f"required_gates = [{', '.join(repr(name) for name in size.required_gates)}]"
+        head = re.sub(r"^required_gates = \[.*?\]$", wanted, head, count=1, flags=re.MULTILINE | re.DOTALL)
     for table, values in size.plan.items():
         before, rest = head.split(f"[{table}]\n", 1)
         own, *others = re.split(r"(?=^\[)", rest, flags=re.MULTILINE)

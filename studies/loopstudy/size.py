@@ -27,12 +27,15 @@ class Size:
         network: Of all trainings.
         start: What the first champion and the ceiling start from.
         champion_steps: Of the first champion.
+        ceiling_steps: Of the training on everything at once.
         turn_steps: Of a challenger.
         batch: Pictures of a step.
         train_px: Side of the training pictures.
         cache_px: Side of the stored training pictures.
         evaluate_px: Side of the bundle's input.
         resamples: Of the bootstraps of the study's own figures.
+        draws: How often the champion is calibrated again and judged against itself.
+        required_gates: Instead of the plan's own; empty: those.
         plan: What the plan has otherwise than `recipes/plan.toml`, by table and key.
     """
 
@@ -48,12 +51,15 @@ class Size:
     network: str = "mobilenetv2_100"
     start: str = "mobilenetv2_100.safetensors"
     champion_steps: int = 800
+    ceiling_steps: int = 1200
     turn_steps: int = 120
     batch: int = 32
     train_px: int = 128
     cache_px: int = 160
     evaluate_px: int = 160
     resamples: int = 2000
+    draws: int = 100
+    required_gates: tuple[str, ...] = ()
     plan: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -80,12 +86,15 @@ SMOKE = Size(
     network="test_efficientnet",
     start="",
     champion_steps=2,
+    ceiling_steps=2,
     turn_steps=2,
     batch=4,
     train_px=32,
     cache_px=40,
     evaluate_px=32,
     resamples=100,
+    draws=2,
+    required_gates=("frozen_set", "auc", "sensitivity", "specificity", "brier", "declined"),
     plan={
         "feedback": {"least_lesions": 2, "train": 0.6, "validation": 0.2, "calibration": 0.1, "test": 0.1},
         "gates": {

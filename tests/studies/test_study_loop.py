@@ -1,0 +1,165 @@
+"""The study of the loop, small: who is in which part, months that resume, and tables that say what was found.
+
+Training and packaging are stubbed, as in `tests/refine/test_refine_resume.py`; with DERMALOOP_TRAIN_STUDY set in the
+environment they are real (two steps each, about a minute of one core).
+"""
+
+import io
+import json
+import os
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+import loop
+import study as tables
+from dermaloop.core import bundle as bundles
+from dermaloop.core.manifest import Split
+from dermaloop.core.taxonomy import MALIGNANT, Diagnosis
+from dermaloop.refine import steps
+from dermaloop.training.run import RUN, WEIGHTS
+from loopstudy import cohort, models, page, practice
+from loopstudy.size import FULL, SMOKE
+from support.toy import toy_bundle
+from support.trainings import lesion_manifest
+
+REAL = bool(os.environ.get("DERMALOOP_TRAIN_STUDY"))
+
+
+@pytest.fixture(scope="module")
+def curated(tmp_path_factory):
+    return lesion_manifest(
+        tmp_path_factory.mktemp("drawn"), sources=("ham10000", "isic2017"), per_split={Split.TRAIN: 56, Split.TEST: 8}
+    )
+
+
+@pytest.fixture
+def _stubbed(monkeypatch, tmp_path):
+    """Each training gives the toy bundle under another name."""
+    if REAL:
+        return
+    toy = bundles.open_bundle(toy_bundle(tmp_path / "toy"))
+
+    def trains(recipe, rows, out, **_):
+        assert {str(split) for split in rows.column("split")} >= {"train", "calibration"}
+        out.mkdir(parents=True, exist_ok=True)
+        (out / WEIGHTS).write_bytes(b"weights")
+        (out / RUN).write_text(json.dumps({"last_session_s": 2.0}))
+        return SimpleNamespace(recipe=recipe)
+
+    def packages(trained, rows, out, *, version="1", licence, created):
+        about = {"name": trained.recipe.name, "version": version, "licence": licence, "created": created}
+        spec = toy.spec.model_copy(update={**about, "manifest_sha256": rows.identity()})
+        return bundles.write(out, spec, dict(toy.parts))
+
+    for module, name, stub in (
+        (models, "train", trains), (models, "package", packages), (models, "check", lambda *_: None),
+        (steps.training, "train", trains), (steps.packaging, "package", packages),
+        (steps.packaging, "check", lambda *_: None),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, stub)
+
+
+def test_no_lesion_is_in_two_parts_and_the_test_split_in_none(curated, tmp_path):
+    parts = cohort.divide(curated, SMOKE, tmp_path)
+    every = [parts.base, parts.frozen, *parts.months, parts.foreign, parts.foreign_test]
+    groups = [set(part.groups()) for part in every]
+    assert sum(map(len, groups)) == len(set().union(*groups)), "a lesion in two parts"
+    unopened = set(curated.where(split=Split.TEST).column("image_id"))
+    assert not unopened & {name for part in every for name in part.column("image_id")}
+    assert len(parts.months) == SMOKE.last
+    assert set(parts.base.column("split")) == {"train", "validation", "calibration"}
+    assert set(parts.frozen.column("split")) == {"test"}
+    again = cohort.divide(curated, SMOKE, tmp_path)
+    assert again.frozen.identity() == parts.frozen.identity()
+
+
+def test_the_rare_diagnoses_come_later(tmp_path):
+    drawn = lesion_manifest(
+        tmp_path / "drawn", sources=("ham10000", "isic2017"), per_split={Split.TRAIN: 48}, size_px=24
+    )
+    rare = ["DF" if code == Diagnosis.BKL else code for code in drawn.column("diagnosis")]
+    curated = drawn.with_columns(diagnosis=rare, candidates=[str(code) for code in rare])
+    parts = cohort.divide(curated, FULL, tmp_path / "cohort")
+    share = {
+        code: len(parts.base.where(diagnosis=code)) / len(curated.where(source="ham10000", diagnosis=code))
+        for code in ("MEL", "DF")
+    }
+    assert share["DF"] < 0.6 * share["MEL"]
+
+
+def test_the_plan_of_the_full_study_differs_in_its_recipe_only(tmp_path):
+    own = models.plan_of(FULL, tmp_path)
+    shipped = models.plans.load(models.ROOT / "recipes" / "plan.toml")
+    own_values, shipped_values = own.plain(), shipped.plain()
+    assert own_values.pop("recipe") != shipped_values.pop("recipe")
+    assert own_values == shipped_values
+    assert (own.recipe.run.steps, own.recipe.run.evaluate_px) == (FULL.turn_steps, FULL.evaluate_px)
+    assert own.recipe.network == shipped.recipe.network, "frozen blocks and all"
+
+
+@pytest.mark.usefixtures("_stubbed")
+def test_the_whole_study_small_and_killed_in_the_middle(curated, tmp_path, monkeypatch, capsys):
+    take, taken = practice.take_month, []
+
+    def killed(store, rows, month, wrong=frozenset()):
+        if month == SMOKE.poisoned and not taken:
+            taken.append(month)
+            take(store, rows.select([True, True, *[False] * (len(rows) - 2)]), month, wrong)
+            raise KeyboardInterrupt
+        return take(store, rows, month, wrong)
+
+    monkeypatch.setattr(practice, "take_month", killed)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(tmp_path / "work", curated, tmp_path, SMOKE)
+    capsys.readouterr()
+    found = loop.run(tmp_path / "work", curated, tmp_path, SMOKE)
+    assert "first:" not in capsys.readouterr().out, "what was done is not done again"
+    assert found == json.loads((tmp_path / "work" / "study.json").read_text())
+    poisoned = found[f"month-{SMOKE.poisoned}"]
+    parts = cohort.divide(curated, SMOKE, tmp_path / "work" / "cohort")
+    month = parts.months[SMOKE.poisoned - 1]
+    assert poisoned["cases"] == len(set(month.groups())), "each lesion once, though two came twice"
+    assert poisoned["wrong"] == round(poisoned["cases"] / 5) > 0
+    wrong = loop._wrong(SimpleNamespace(size=SMOKE, cohort=parts), SMOKE.poisoned)
+    with practice.opened(tmp_path / "work" / "store") as store:
+        told = practice.findings(store)
+    truth = dict(zip(month.groups(), month.column("diagnosis"), strict=True))
+    for lesion, code in truth.items():
+        assert told[lesion].diagnosis == (practice.flipped(code) if lesion in wrong else code)
+    last = found[f"month-{SMOKE.last}"]
+    assert last["watch_after"]["visits"] == last["watch"]["visits"] + SMOKE.foreign
+    if not REAL:
+        words = [found[f"month-{number}"]["outcome"] for number in range(1, SMOKE.last + 1)]
+        assert words == ["proposed"] * SMOKE.last, "the toy is no worse than itself"
+        assert last["champion"] != found["month-1"]["champion"], "the lead promoted"
+
+    for write in (tables.parts, tables.months, tables.challengers, tables.gates, tables.poison, tables.foreign,
+                  tables.freezing, tables.labels):  # fmt: skip
+        lines = write(found).splitlines()
+        assert len({line.count("|") for line in lines}) == 1, write.__name__
+    page.draw(found, tmp_path / "figure.svg")
+    text = (tmp_path / "figure.svg").read_text()
+    assert "everything at once" in text
+    assert "<image" not in text
+
+
+def test_what_a_refused_turn_says():
+    refused = {"outcome": "refused", "said": "", "gates": [
+        {"name": "auc", "passed": True}, {"name": "brier", "passed": False}, {"name": "new_cases", "passed": None},
+        {"name": "stress", "passed": None}]}  # fmt: skip
+    assert tables.outcome(refused) == "refused: brier, stress"
+    assert tables.outcome({"outcome": "too few", "said": "3 lesions.", "gates": []}) == "too few: 3 lesions."
+
+
+def test_pictures_that_were_squashed_are_stretched_back(curated):
+    path = curated.image_path(0)
+    assert practice.photographed(path, 1.0) == path.read_bytes()
+    with Image.open(path) as before, Image.open(io.BytesIO(practice.photographed(path, 4 / 3))) as after:
+        assert after.size == (round(before.width * 4 / 3), before.height)
+
+
+def test_flips_change_sides():
+    for code in Diagnosis:
+        assert (practice.flipped(code) in MALIGNANT) != (code in MALIGNANT)
