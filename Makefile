@@ -54,8 +54,8 @@ docs: dev  ## Write the parts of the documentation that are made from the code.
 translations: dev  ## Bring the catalogues of translations up to date with the pages, and say what is missing.
 	$(DEV_BIN)/python tools/translations.py $(ARGS)
 
-bench: dev  ## Run the benchmarks side by side (needs the real images; minutes).
-	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(DEV_BIN)/python $$script $(ARGS) || exit; done
+bench: dev  ## Measure speed: classifying, training, serving (a quarter of an hour; ARGS="--pictures DATA_FOLDER/ham10000").
+	$(DEV_BIN)/python benchmarks/speed.py $(ARGS)
 
 clean:  ## Remove caches and build products, keep the environments.
 	rm -rf build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

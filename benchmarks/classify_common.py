@@ -6,14 +6,12 @@ random (speed does not depend on them). It is used as it is in PyTorch, and expo
 
 from __future__ import annotations
 
-import platform
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import nn
 
@@ -26,6 +24,7 @@ from dermaloop.training.export import onnx_graph
 from dermaloop.training.network import build
 from dermaloop.training.recipe import Network
 
+NETWORK = "mobilenetv2_100"
 SIZE_PX = 224
 REFERENCES = 8000
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -34,7 +33,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 def network() -> nn.Module:
     """The network in PyTorch, evaluation mode, with batch-norm statistics that keep its features alive."""
     torch.manual_seed(0)
-    made: nn.Module = build(Network(name="mobilenetv2_100", lesion_attention=True), start=False).eval()
+    made: nn.Module = build(Network(name=NETWORK, lesion_attention=True), start=False).eval()
     nn.init.normal_(made.backbone.get_classifier().weight, std=0.05)  # training starts it from zeros
     return made
 
@@ -91,7 +90,7 @@ def bundle_of(model: nn.Module, folder: Path) -> Bundle:
         version="1",
         created="2026-01-01T00:00:00Z",
         classes=tuple(Diagnosis),
-        network="mobilenetv2_100",
+        network=NETWORK,
         size_px=SIZE_PX,
         embedding_length=int(out.embedding.shape[1]),
         calibration=Calibration(temperature=1.0, bias=(0.0,) * len(Diagnosis), fitted_on="nothing"),
@@ -135,11 +134,3 @@ def ratio(slower: Sequence[float], faster: Sequence[float]) -> Ratio:
     """Of times measured in the same rounds, pairwise: what disturbs the machine disturbs both sides of a round."""
     each = [a / b for a, b in zip(slower, faster, strict=True)]
     return Ratio(statistics.median(each), min(each), max(each))
-
-
-def machine() -> str:
-    """What was measured on, in a line."""
-    return (
-        f"{usable_cores()} cores, {platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}, "
-        f"onnxruntime {onnxruntime.__version__}"
-    )

@@ -5,7 +5,11 @@ graph alone on random input that lies in memory, in two ways: batches over all c
 and one picture per core at a time, as the classifier calls it.
 Rounds alternate over shares of the folder, so that what disturbs the machine disturbs all.
 
+Two folders are measured: drawn pictures of 600x450 with the grain of photographs, and, where `--images` names them,
+photographs as they are. Decoding takes a larger share of the first.
+
     python benchmarks/classify_folder.py
+    python benchmarks/classify_folder.py --images DATA_FOLDER/ham10000/images --json classify_folder.json
 """
 
 from __future__ import annotations
@@ -17,13 +21,16 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from classify_common import MEAN, SIZE_PX, STD, bundle_of, machine, network, ratio
-from pictures import jpeg
+from classify_common import MEAN, NETWORK, SIZE_PX, STD, bundle_of, network, ratio
+from pictures import jpeg, photographs
 from PIL import Image
+from record import Run
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
@@ -97,37 +104,69 @@ def timed(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def measure(model: nn.Module, bundle: Bundle, paths: Sequence[Path], *, rounds: int, what: str) -> dict[str, Any]:
+    """Pictures per second of each way, and the ratios, over rounds that alternate.
+
+    Args:
+        model: The network in PyTorch.
+        bundle: The same network's.
+        paths: The pictures; as many as fill all rounds with whole batches are used.
+        rounds: How many.
+        what: What the pictures are.
+    """
+    torch.set_num_threads(usable_cores())
+    classifier, alone = Classifier(bundle), ceilings(bundle)
+    ours(classifier, paths[:16])
+    plain(model, paths[:16])
+    seconds: dict[str, list[float]] = {key: [] for key in ("plain", "ours", *alone)}
+    size = len(paths) // rounds // BATCH * BATCH
+    for place in range(rounds):
+        share = paths[place * size : (place + 1) * size]
+        seconds["ours"].append(timed(lambda share=share: ours(classifier, share)))
+        for key, call in alone.items():
+            seconds[key].append(timed(lambda call=call: call(size)))
+        seconds["plain"].append(timed(lambda share=share: plain(model, share)))
+    per_s = {key: size / statistics.median(values) for key, values in seconds.items()}
+    over_plain = ratio(seconds["plain"], seconds["ours"])
+    over_alone = {key: ratio(seconds[key], seconds["ours"]) for key in alone}
+    print(f"{what}: {rounds} rounds of {size} pictures, {usable_cores()} cores")
+    for key, value in per_s.items():
+        print(f"{key:>24}: {value:8.1f} pictures a second")
+    print(f"ours over plain: {over_plain}")
+    for key, found in over_alone.items():
+        print(f"ours over the graph alone ({key}): {found}", flush=True)
+    return {
+        "pictures": what,
+        "bytes": statistics.mean(path.stat().st_size for path in paths),
+        "rounds": rounds,
+        "pictures_a_round": size,
+        "per_s": per_s,
+        "over_plain": asdict(over_plain),
+        "over_alone": {key: asdict(found) for key, found in over_alone.items()},
+    }
+
+
 def main() -> None:
     """Prints pictures per second and ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=int, default=2048, help="JPEGs of 600x450 in the folder")
+    parser.add_argument("--pictures", type=int, default=2048, help="pictures of each folder")
+    parser.add_argument("--images", type=Path, help="folder of photographs to measure too")
     parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--json", type=Path, help="file to write everything into")
     given = parser.parse_args()
-    print(machine())
-    torch.set_num_threads(usable_cores())
+    run = Run()
+    print(run)
     model = network()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         bundle = bundle_of(model, folder)
-        paths = _folder(folder, given.pictures)
-        classifier = Classifier(bundle)
-        alone = ceilings(bundle)
-        ours(classifier, paths[:16])
-        plain(model, paths[:16])
-        seconds: dict[str, list[float]] = {key: [] for key in ("plain", "ours", *alone)}
-        size = given.pictures // given.rounds // BATCH * BATCH
-        for place in range(given.rounds):
-            share = paths[place * size : (place + 1) * size]
-            seconds["ours"].append(timed(lambda share=share: ours(classifier, share)))
-            for key, call in alone.items():
-                seconds[key].append(timed(lambda call=call: call(size)))
-            seconds["plain"].append(timed(lambda share=share: plain(model, share)))
-    print(f"{given.rounds} rounds of {size} pictures of 600x450, {usable_cores()} cores")
-    for key, values in seconds.items():
-        print(f"{key:>24}: {size / statistics.median(values):8.1f} pictures a second")
-    print(f"ours over plain: {ratio(seconds['plain'], seconds['ours'])}")
-    for key in alone:
-        print(f"ours over the graph alone ({key}): {ratio(seconds[key], seconds['ours'])}")
+        drawn = _folder(folder, given.pictures)
+        folders = [measure(model, bundle, drawn, rounds=given.rounds, what="drawn pictures of 600x450")]
+    if given.images:
+        paths, what = photographs(given.images, given.pictures)
+        folders.append(measure(model, bundle, paths, rounds=given.rounds, what=what))
+    if given.json:
+        run.write(given.json, {"network": NETWORK, "size_px": SIZE_PX, "batch": BATCH, "folders": folders})
 
 
 def _folder(folder: Path, count: int) -> list[Path]:

@@ -31,8 +31,21 @@ def some(count: int, folder: Path | None) -> tuple[list[bytes], str]:
     """Pictures, and what they are: a random choice (always the same) of a folder's photographs, else drawn ones."""
     if folder is None:
         return [jpeg(seed) for seed in range(count)], f"{count} drawn pictures of {WIDTH_PX}x{HEIGHT_PX}"
+    paths, what = photographs(folder, count)
+    return [path.read_bytes() for path in paths], what
+
+
+def photographs(folder: Path, count: int) -> tuple[list[Path], str]:
+    """A random choice (always the same) of a folder's photographs, and what they are.
+
+    Raises:
+        SystemExit: There are none.
+    """
     found = sorted(folder.rglob("*.jpg"))
     if not found:
         raise SystemExit(f"{folder} holds no .jpg")
     chosen = random.Random(0).sample(found, min(count, len(found)))
-    return [path.read_bytes() for path in chosen], f"{len(chosen)} photographs of {folder.name}"
+    with Image.open(chosen[0]) as first:
+        size = f"{first.width}x{first.height}"
+    name = folder.parent.name if folder.name == "images" else folder.name
+    return chosen, f"{len(chosen)} photographs of {name}, {size}"

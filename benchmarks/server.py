@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import json
 import os
-import platform
 import re
 import signal
 import statistics
@@ -31,8 +30,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import onnxruntime
 from pictures import some
+from record import Run
 
 from dermaloop.cases import accounts, tokens
 from dermaloop.cases.actor import system
@@ -41,7 +40,6 @@ from dermaloop.cases.store import open_store
 from dermaloop.core.bundle import open_bundle
 from dermaloop.inference.classifier import Classifier, Item
 from dermaloop.inference.default import default_bundle_path
-from dermaloop.inference.session import usable_cores
 
 LEVELS = (1, 2, 4, 8, 16, 32, 64)
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -52,8 +50,11 @@ _BOUNDARY = "a-boundary-that-no-picture-holds"
 class Level:
     """What was measured with so many requests in flight.
 
-    `alone_per_s` is the classifier alone just before and after, on all cores. Latencies are those of answered requests,
-    each from its own sending; the waiting after a refusal is not in them. Processor times are per answered request.
+    `alone_per_s` is the classifier alone just before and after, on all cores, with as many pictures side by side as
+    there are cores. With one request in flight there is nothing to do side by side: `single_per_s` is the classifier
+    given the next picture when it has answered the one before, on all cores, and None for more requests than one.
+    Latencies are those of answered requests, each from its own sending; the waiting after a refusal is not in them.
+    Processor times are per answered request.
     """
 
     in_flight: int
@@ -63,6 +64,8 @@ class Level:
     per_s: float
     alone_per_s: float
     share: float
+    single_per_s: float | None
+    single_share: float | None
     p50_ms: float
     p99_ms: float
     worst_ms: float
@@ -207,6 +210,14 @@ def alone(classifier: Classifier, pictures: list[bytes], count: int) -> tuple[fl
     return count / (time.perf_counter() - start), 1000 * (time.process_time() - used) / count
 
 
+def single(classifier: Classifier, pictures: list[bytes], count: int) -> float:
+    """The classifier on all cores, one picture after the other: pictures per second."""
+    start = time.perf_counter()
+    for number in range(count):
+        classifier.classify(pictures[number % len(pictures)], "a.jpg")
+    return count / (time.perf_counter() - start)
+
+
 def measure(
     given: argparse.Namespace, classifier: Classifier, pictures: list[bytes], folder: Path
 ) -> tuple[list[Level], list[tuple[float, float]]]:
@@ -217,21 +228,27 @@ def measure(
         alone(classifier, pictures, given.alone)
         before = alone(classifier, pictures, given.alone)
         for in_flight in given.levels:
+            singles = [single(classifier, pictures, given.alone)] if in_flight == 1 else []
             used = cpu_s(pid)
             found = load(address, token, folder / "pictures", in_flight, given.requests // len(given.levels))
             used = cpu_s(pid) - used
+            singles += [single(classifier, pictures, given.alone)] if in_flight == 1 else []
             after = alone(classifier, pictures, given.alone)
             answered = len(found["latencies"])
             latencies = 1000 * np.asarray(found["latencies"])
             both = statistics.harmonic_mean([before[0], after[0]])
+            single_per_s = statistics.harmonic_mean(singles) if singles else None
+            per_s = answered / found["seconds"]
             level = Level(
                 in_flight=in_flight,
                 answered=answered,
                 refused=found["refused"],
                 seconds=found["seconds"],
-                per_s=answered / found["seconds"],
+                per_s=per_s,
                 alone_per_s=both,
-                share=answered / found["seconds"] / both,
+                share=per_s / both,
+                single_per_s=single_per_s,
+                single_share=per_s / single_per_s if single_per_s else None,
                 p50_ms=float(np.median(latencies)),
                 p99_ms=float(np.percentile(latencies, 99)),
                 worst_ms=float(latencies.max()),
@@ -275,14 +292,6 @@ def growth(rows: list[tuple[float, float]]) -> tuple[float, float, float]:
     return statistics.median(values[tenth : 2 * tenth] or values), statistics.median(values[-tenth:]), max(values)
 
 
-def machine() -> str:
-    """What was measured on, in a line."""
-    return (
-        f"{usable_cores()} cores, {platform.machine()}, Python {platform.python_version()}, "
-        f"onnxruntime {onnxruntime.__version__}"
-    )
-
-
 def arguments() -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -307,6 +316,7 @@ def main() -> None:
         found = asyncio.run(generate(address, sys.stdin.read(), bodies, int(in_flight), int(requests)))
         print(json.dumps(found))
         return
+    run = Run()
     pictures, what = some(given.count, given.pictures)
     classifier = Classifier(open_bundle(classifier_path(given)))
     with tempfile.TemporaryDirectory() as name:
@@ -318,20 +328,30 @@ def main() -> None:
         levels, memory = measure(given, classifier, pictures, folder)
     early, late, most = growth(memory)
     size_kb = statistics.mean(len(picture) for picture in pictures) / 1000
-    print(f"{machine()}; {classifier.bundle.identity}; {what}, {size_kb:.0f} kB on average\n\n{HEADER}")
+    print(f"{run}; {classifier.bundle.identity}; {what}, {size_kb:.0f} kB on average\n\n{HEADER}")
     for level in levels:
         print(row(level))
     total = sum(level.answered for level in levels)
     print(f"\nMemory over {total:,} requests: {early:.0f} MB early, {late:.0f} MB at the end, {most:.0f} MB at most.")
     if given.json:
-        document = {
-            "machine": machine(),
-            "bundle": classifier.bundle.identity,
-            "pictures": what,
-            "levels": [asdict(level) for level in levels],
-            "memory_mb": {"early": early, "late": late, "most": most, "all": memory},
-        }
-        given.json.write_text(json.dumps(document, indent=1))
+        begun = memory[0][0]
+        run.write(
+            given.json,
+            {
+                "bundle": classifier.bundle.identity,
+                "pictures": what,
+                "bytes": 1000 * size_kb,
+                "levels": [asdict(level) for level in levels],
+                "requests": total,
+                "memory_mb": {
+                    "early": early,
+                    "late": late,
+                    "most": most,
+                    # (seconds since the begin, MB), thinned to what a plot can show
+                    "over_time": [(round(at - begun), round(mb)) for at, mb in memory[:: len(memory) // 100 + 1]],
+                },
+            },
+        )
 
 
 if __name__ == "__main__":

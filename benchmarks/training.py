@@ -14,7 +14,6 @@ Without `--images`, JPEGs of 600 x 450 are drawn, the size of HAM10000's origina
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import sys
@@ -34,7 +33,9 @@ import numpy as np
 import timm
 import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
+from pictures import photographs
 from PIL import Image
+from record import Run
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
@@ -94,23 +95,26 @@ class Plain:
         self.network = timm.create_model(NETWORK, num_classes=len(CLASSES)).train()
         self.optimiser = torch.optim.AdamW(self.network.parameters(), 1e-3)
 
-    def round(self, steps: int) -> float:
-        """Pictures per second over some steps."""
+    def round(self, steps: int) -> tuple[float, float]:
+        """Pictures per second over some steps, and the share of their time that was spent waiting for pictures."""
         loader = DataLoader(self.files, self.batch, shuffle=True, num_workers=self.workers, drop_last=True)
         batches = _endless(loader)
         for number in range(WARM_UP_STEPS + steps):
-            if number == WARM_UP_STEPS:
-                begun = time.perf_counter()
+            if number in (0, WARM_UP_STEPS):
+                begun, waited = time.perf_counter(), 0.0
+            asked = time.perf_counter()
             pictures, labels = next(batches)
+            waited += time.perf_counter() - asked
             loss = torch.nn.functional.cross_entropy(self.network(pictures), labels)
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()
-        return steps * self.batch / (time.perf_counter() - begun)
+        seconds = time.perf_counter() - begun
+        return steps * self.batch / seconds, waited / seconds
 
 
 def _serve_plain(line: Connection, threads: int, paths: list[Path], size_px: int, batch: int) -> None:
-    """The plain loop's process: a number of steps comes in, pictures per second go out; None ends it."""
+    """The plain loop's process: a number of steps comes in, what `Plain.round` gives goes out; None ends it."""
     with warnings.catch_warnings(), _cores(threads):
         warnings.simplefilter("ignore")
         torch.manual_seed(1)
@@ -246,10 +250,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write the figures here too")
     chosen = parser.parse_args()
+    run = Run()
     with tempfile.TemporaryDirectory() as name, _cores(chosen.threads):
         folder = Path(name)
-        paths = sorted(chosen.images.rglob("*.jpg"))[: chosen.count] if chosen.images else None
-        manifest = rows(paths or drawn(folder / "drawn", chosen.count), folder)
+        if chosen.images:
+            paths, chosen.what = photographs(chosen.images, chosen.count)
+        else:
+            paths, chosen.what = drawn(folder / "drawn", chosen.count), f"{chosen.count} drawn pictures of 600x450"
+        manifest = rows(paths, folder)
         how = recipe.parse(
             {
                 "name": "benchmark",
@@ -272,35 +280,54 @@ def main() -> None:
         plain.start()
         keep_memory()  # as dermaloop train does
         ours = Ours(manifest, how, folder)
-        pairs = []
+        pairs, waits = [], []
         for number in range(chosen.rounds):
             line.send(chosen.steps)
-            pairs.append((line.recv(), ours.round(chosen.steps)))
+            per_s, wait = line.recv()
+            waits.append(wait)
+            pairs.append((per_s, ours.round(chosen.steps)))
             print(f"round {number + 1}: plain {pairs[-1][0]:6.1f}/s   ours {pairs[-1][1]:6.1f}/s", file=sys.stderr)
         line.send(None)
         plain.join()
-        report(chosen, how, pairs, ours.shares)
+        report(chosen, how, pairs, waits=waits, shares=ours.shares, run=run)
 
 
 def report(
     chosen: argparse.Namespace,
     how: recipe.Recipe,
     pairs: list[tuple[float, float]],
+    *,
+    waits: list[float],
     shares: list[tuple[float, float, float]],
+    run: Run,
 ) -> None:
-    """Prints medians over the rounds, with the smallest and the largest beside them."""
+    """Prints medians over the rounds, with the smallest and the largest beside them, and writes them where asked."""
     ratios = [ours / plain for plain, ours in pairs]
     columns = {"plain": [plain for plain, _ in pairs], "ours": [ours for _, ours in pairs], "ratio": ratios}
     print(f"{NETWORK}, {chosen.size} px, batch {chosen.batch}, {chosen.threads} threads")
-    print(f"pictures: {chosen.images or 'drawn, 600 x 450'}; precision of ours: {fit.precision(how.run.precision)}")
+    print(f"{chosen.what}; precision of ours: {fit.precision(how.run.precision)}")
     print(f"median (least, most) of {len(pairs)} rounds of {chosen.steps} steps")
     for name, values in columns.items():
         unit = "" if name == "ratio" else " pictures/s"
         print(f"{name:6s} {statistics.median(values):7.2f} ({min(values):.2f}, {max(values):.2f}){unit}")
     parts = dict(zip(("fetch", "change", "step"), np.median(np.asarray(shares), axis=0).tolist(), strict=True))
     print("share of our step: " + ", ".join(f"{name} {100 * share:.1f} %" for name, share in parts.items()))
+    print(f"share of the plain step: fetch {100 * statistics.median(waits):.1f} %")
     if chosen.json:
-        chosen.json.write_text(json.dumps({**columns, "shares": parts, "threads": chosen.threads}, indent=1) + "\n")
+        figures = {
+            "network": NETWORK,
+            "size_px": chosen.size,
+            "batch": chosen.batch,
+            "threads": chosen.threads,
+            "precision": str(fit.precision(how.run.precision)),
+            "pictures": chosen.what,
+            "rounds": len(pairs),
+            "steps": chosen.steps,
+            **columns,
+            "shares": parts,
+            "plain_fetch_share": statistics.median(waits),
+        }
+        run.write(chosen.json, figures)
 
 
 if __name__ == "__main__":

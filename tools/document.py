@@ -17,6 +17,7 @@ from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+import speed_tables
 from results import results
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -324,6 +325,11 @@ PARTS: dict[str, Callable[[], str]] = {
     "roles": roles,
     "scopes": scopes,
     "results": results,
+    "speed": speed_tables.summary,
+    "speed-one": speed_tables.classify_one,
+    "speed-folder": speed_tables.classify_folder,
+    "speed-training": speed_tables.training,
+    "speed-server": speed_tables.server,
     **{f"options-{name}": functools.partial(options, name) for name in COMMAND_NAMES},
 }
 

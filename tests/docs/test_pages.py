@@ -32,6 +32,7 @@ GUIDES = (
     "limits",
     "store",
     "operations",
+    "speed",
 )
 MOTTO = "Decision support for research use. Not a medical device."
 

@@ -95,7 +95,9 @@ ALLOWED = {
 
 LAYERS = sorted(path.parent for path in (ROOT / "src/dermaloop").glob("*/__init__.py"))
 AROUND = [ROOT / name for name in ("tests", "tools", "benchmarks", "docs")]
-OURS = {"dermaloop", "__future__", "support", "document", "results", "translations"}
+OURS = {"dermaloop", "__future__", "support"} | {
+    path.stem for name in ("tools", "benchmarks") for path in (ROOT / name).glob("*.py")
+}
 
 
 def undeclared(folder: Path, allowed: set[str]) -> dict[str, list[str]]:
