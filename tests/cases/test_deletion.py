@@ -9,18 +9,25 @@ from datetime import date
 import pytest
 import sqlalchemy as sa
 
-from dermaloop.cases import audit, casework, opinions, patients
+from dermaloop.cases import audit, casework, flags, opinions, patients, phone
+from dermaloop.cases.actor import Actor
 from dermaloop.cases.audit_verify import verify
 from dermaloop.cases.check import check
+from dermaloop.cases.database import Base
 from dermaloop.cases.deletion import delete_patient, finish_deletions
 from dermaloop.cases.errors import ConflictError, InvalidRecordError, RecordNotFoundError, StoreError
-from dermaloop.cases.export import export_patient
+from dermaloop.cases.export import LEFT_OUT, export_patient, tables
+from dermaloop.cases.flags import Suspicion
 from dermaloop.cases.image_folder import FolderStore
 from dermaloop.cases.images import name_of
-from dermaloop.cases.tables import PATIENT_TABLES, PatientRow
+from dermaloop.cases.phone_tables import PhoneLinkRow
+from dermaloop.cases.roles import Role
+from dermaloop.cases.tables import PATIENT_TABLES, ConfirmationRow, PatientRow
+from dermaloop.cases.words import FlagKind
 from dermaloop.cases.worklist import Filter, worklist
 from dermaloop.core.errors import OutputError
 from support.clinic import assessed, new_case, new_image, picture
+from support.people import add_account
 
 SECRET = "Unmistakable-Secret"
 
@@ -194,6 +201,41 @@ def test_an_export_holds_the_whole_record_and_no_one_elses(store, actor, tmp_pat
     with store.database.read() as session:
         actions = [row.action for row in session.scalars(sa.select(audit.AuditRow))]
     assert actions[-1] == "patient.exported"
+
+
+def test_an_export_has_every_table_with_rows_of_the_patient(embedded, actor, tmp_path):
+    """The doubts about a confirmation and what a lead said of them, what came by a phone and from a list, too."""
+    case, image = fill(embedded, actor)
+    account = add_account(embedded, Role.CLINICIAN)
+    person = Actor("account", account.id, account.name)
+    with embedded.database.begin() as session:
+        confirmation = session.scalars(sa.select(ConfirmationRow.id).where(ConfirmationRow.case_id == case.id)).first()
+        flags.raise_flags(
+            session, actor, [Suspicion(confirmation, FlagKind.LABEL, image.id, "doubt", {"given": "MEL"})]
+        )
+        (flag,) = flags.list_flags(session, actor)
+        flags.review_flag(session, actor, flag.id, verdict="rejected", reason="slides mixed up")
+        open_case = new_case(session, actor, pseudonym="another-1")
+        phone.make(session, person, open_case.id, image_type="dermoscopic")
+        row = session.scalars(sa.select(PhoneLinkRow)).one()
+        row.patient_id, row.case_id, secret = case.patient_id, case.id, row.secret_hash
+    export_patient(embedded, actor, case.patient_id, tmp_path / "record.zip")
+    with zipfile.ZipFile(tmp_path / "record.zip") as packed:
+        found = json.loads(packed.read("record.json"))
+        names = set(packed.namelist())
+    assert [(one["id"], json.loads(one["evidence"])) for one in found["flags"]] == [(flag.id, {"given": "MEL"})]
+    assert [(one["flag_id"], one["reason"]) for one in found["flag_reviews"]] == [(flag.id, "slides mixed up")]
+    assert len(found["phone_links"]) == 1
+    assert secret not in json.dumps(found)
+    theirs = {
+        table.name
+        for table in Base.metadata.sorted_tables
+        if "patient_id" in table.columns and table.name != "patients"
+    }
+    assert (tables() - {"patients"}) | set(LEFT_OUT) == theirs, (
+        "a new table belongs into the export, or into its exceptions"
+    )
+    assert names >= {"flags.csv", "flag_reviews.csv", "screening_pictures.csv", "phone_links.csv", "imprints.csv"}
 
 
 def test_no_cell_of_an_export_is_a_formula(store, actor, tmp_path):

@@ -10,14 +10,18 @@ import zipfile
 import pytest
 from PIL import Image
 
-from dermaloop.cases import accounts, tokens
+from dermaloop.cases import accounts, findings, flags, tokens
 from dermaloop.cases.account_tables import TokenRow
 from dermaloop.cases.actor import system
+from dermaloop.cases.findings import Raised
+from dermaloop.cases.flags import Suspicion
 from dermaloop.cases.roles import Role, Scope
+from dermaloop.cases.words import FlagKind
 from dermaloop.web.errors import STATUS
 from support.api import FINDING, PATIENT, bearer, get, new_case, new_lesion, post, upload
 from support.hostile import exif, hostile_files, save
-from support.people import add_account, make_token, sign_in
+from support.models import first_champion, proposal
+from support.people import PASSWORD, add_account, make_token, sign_in
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}${7*7}'\"><svg onload=alert(3)>"
 HOSTILE = hostile_files()
@@ -37,7 +41,22 @@ ROUTES = (
     ("GET", "/patients/{}"), ("GET", "/patients/{}/export"), ("GET", "/lesions/{}"), ("GET", "/cases/{}"),
     ("GET", "/cases/{}/report"), ("GET", "/images/{}"), ("GET", "/images/{}/file"), ("GET", "/images/{}/small"),
     ("GET", "/predictions/{}"), ("GET", "/predictions/{}/heatmap"), ("POST", "/cases/{}/signoff"),
+    ("GET", "/lesions/{}/follow-up"), ("POST", "/cases/{}/phone-links/end"),
 )  # fmt: skip
+_SIGNED = {"reason": "x", "password": PASSWORD}
+WORK = (
+    ("GET", "/screenings/{}", None), ("GET", "/screenings/{}/files", None), ("GET", "/screenings/{}/results", None),
+    ("GET", "/screening-pictures/{}", None), ("GET", "/screening-pictures/{}/file", None),
+    ("GET", "/screening-pictures/{}/small", None), ("GET", "/screening-pictures/{}/heatmap", None),
+    ("POST", "/screening-pictures/{}/filing", {"lesion_id": "x", "visited_on": "2026-03-01"}),
+    ("GET", "/models/{}", None), ("GET", "/models/{}/evidence", None), ("GET", "/models/{}/comparison", None),
+    ("POST", "/models/{}/decline", _SIGNED), ("POST", "/models/{}/promote", _SIGNED),
+    ("POST", "/flags/{}/reviews", {"verdict": "accepted", "reason": "x"}),
+    ("POST", "/watch/alarms/{}/review", {"outcome": "passed", "note": "x"}),
+    ("POST", "/people/{}/disable", None), ("POST", "/people/{}/invitation", None),
+    ("PUT", "/people/{}/role", {"role": "viewer"}),
+)  # fmt: skip
+"""What is done beside a patient's record, with a body that would fit."""
 
 
 @pytest.fixture
@@ -212,6 +231,69 @@ def test_an_id_of_nothing_is_told_alike_everywhere(program, bad):
         assert answer.json()["code"] in ("record_not_found", "not_found", "method_not_allowed")
 
 
+def test_an_id_of_nothing_is_told_alike_in_all_other_work_too(make_client, store):
+    client = make_client(role=None)
+    account = add_account(store, Role.ADMIN, password=PASSWORD)
+    client.headers["Authorization"] = f"Bearer {make_token(store, account, list(Scope))}"
+    for method, path, body in WORK:
+        # A signature is checked before anything is looked up, and costs a password's time: not with every id.
+        for bad in BAD_IDS if body is not _SIGNED else BAD_IDS[:1]:
+            answer = client.request(method, f"/api/v1{path.format(bad)}", json=body)
+            assert answer.status_code in (404, 405), (method, path, bad, answer.text)
+            assert answer.json()["code"] in ("record_not_found", "not_found", "method_not_allowed")
+
+
+def test_a_screening_s_files_are_pictures_and_its_table_runs_nothing(program):
+    """A program behind a picture, and names that are paths, formulas or scripts."""
+    made = post(program, "/screenings", {"name": SCRIPT[:100]})
+    picture = save(Image.linear_gradient("L").convert("RGB"), "JPEG", exif=exif(6, gps=True))
+    names = ("../../etc/passwd", "=HYPERLINK(1).jpg", "<script>alert(1)</script>.jpg", "a\u202egpj.exe")
+    files = [("pictures", (name, picture + b"<script>alert(1)</script><?php")) for name in names]
+    answer = program.post(f"/api/v1/screenings/{made['id']}/pictures", files=files)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["name"] == SCRIPT[:100]
+    listed = get(program, f"/screenings/{made['id']}/pictures?order=arrival")["pictures"]
+    assert len(listed) == len(names)
+    for one in listed:
+        assert not re.search(r"[\x00-\x1f\u202e]|\.\./|^/", one["name"]), one["name"]
+        _is_a_harmless_picture(program.get(f"/api/v1/screening-pictures/{one['id']}/file"))
+    table = program.get(f"/api/v1/screenings/{made['id']}/results")
+    assert table.headers["content-type"].startswith("text/csv")
+    assert table.headers["content-disposition"].startswith("attachment")
+    assert table.headers["x-content-type-options"] == "nosniff"
+    assert not [line for line in table.text.splitlines() if line.startswith(("=", "+", "-", "@"))]
+
+
+def test_script_in_what_leads_and_administrators_write_is_text_on_every_page(make_client, store, tmp_path, lesion_jpeg):
+    client, page = make_client(role=None), make_client()
+    account = add_account(store, Role.ADMIN, "signs", PASSWORD)
+    client.headers["Authorization"] = f"Bearer {make_token(store, account, list(Scope))}"
+    case = new_case(client, ("a.jpg", lesion_jpeg))
+    confirmation = post(client, f"/cases/{case}/confirmations", FINDING)["id"]
+    first_champion(store, tmp_path)
+    model, moment = proposal(store, tmp_path), dt.datetime.now(dt.UTC)
+    with store.database.begin() as session:
+        flags.raise_flags(session, system("test"), [Suspicion(confirmation, FlagKind.SAME_PICTURE, "x", SCRIPT, {})])
+        (flag,) = flags.list_flags(session, system("test"))
+        findings.keep_run(
+            session, system("test"), bundle="toy@1", bundle_sha256="0" * 64, visits=1, confirmed=1, report={},
+            raised=[Raised("blur", moment, moment, {})],
+        )  # fmt: skip
+        (alarm,) = findings.alarms(session)
+    said = post(client, f"/flags/{flag.id}/reviews", {"verdict": "rejected", "reason": SCRIPT})
+    assert said["review"]["reason"] == SCRIPT
+    assert post(client, f"/watch/alarms/{alarm.id}/review", {"outcome": "stays", "note": SCRIPT})["review"]["note"]
+    post(client, f"/models/{model.id}/decline", {"reason": SCRIPT, "password": PASSWORD})
+    assert post(client, "/people", {"name": SCRIPT[:60], "role": "viewer"})["name"] == SCRIPT[:60]
+    for path in ("/feedback", "/watch", "/models", f"/models/{model.id}", "/people", "/audit"):
+        answer = page.get(path)
+        assert answer.status_code == 200, path
+        assert "<script>alert" not in answer.text, path
+        assert "<svg onload" not in answer.text, path
+    assert html.escape(SCRIPT[:60]) in page.get("/people").text
+    assert html.escape(SCRIPT) in page.get("/models").text
+
+
 def test_the_records_of_a_deleted_patient_are_gone_from_every_address(program, lesion_jpeg):
     case = new_case(program, ("a.jpg", lesion_jpeg))
     file = get(program, f"/cases/{case}")
@@ -285,7 +367,8 @@ def test_a_token_that_is_over_opens_nothing_at_once(make_client, store, spoil):
     client = make_client(role=None)
     account = add_account(store, Role.LEAD)
     client.headers["Authorization"] = f"Bearer {spoil(store, account)}"
-    for path in ("/patients", "/cases", "/practice", "/token", "/model"):
+    for path in ("/patients", "/cases", "/practice", "/token", "/model", "/flags", "/models", "/people", "/watch",
+                 "/audit/export", "/insights"):  # fmt: skip
         found = _refused(client.get(f"/api/v1{path}"), "bad_token")
         assert found["field"] == "Authorization"
 
@@ -333,7 +416,17 @@ def test_a_scope_opens_what_it_says_and_nothing_else(make_client, store, scope):
         (Scope.CASES_DELETE, "POST", f"/patients/{nowhere}/deletion", {"pseudonym": "x", "reason": "x"}),
         (Scope.PRACTICE_WRITE, "PUT", "/practice", {"name": "", "hide_answer_until_impression": False}),
         (Scope.AUDIT_READ, "GET", "/audit", None),
+        (Scope.AUDIT_READ, "GET", "/audit/export?action=no.such", None),
         (Scope.CLASSIFY, "GET", "/model", None),
+        (Scope.CASES_WRITE, "POST", f"/cases/{nowhere}/phone-links/end", None),
+        (Scope.FEEDBACK_REVIEW, "GET", "/flags", None),
+        (Scope.FEEDBACK_REVIEW, "POST", f"/flags/{nowhere}/reviews", {"verdict": "accepted", "reason": "x"}),
+        (Scope.MODELS_READ, "GET", "/models", None),
+        (Scope.MODELS_DECIDE, "POST", "/models/rollback", {"reason": "x"}),
+        (Scope.WATCH_REVIEW, "POST", f"/watch/alarms/{nowhere}/review", {"outcome": "passed", "note": "x"}),
+        (Scope.METRICS, "GET", "/watch", None),
+        (Scope.PEOPLE_READ, "GET", "/people", None),
+        (Scope.PEOPLE_WRITE, "POST", f"/people/{nowhere}/disable", None),
     ):
         answer = client.request(method, f"/api/v1{path}", json=body)
         if needed is scope:

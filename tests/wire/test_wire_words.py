@@ -9,11 +9,15 @@ from dermaloop.cases import words
 from dermaloop.cases.job_results import ItemOrder, Show
 from dermaloop.cases.job_tables import ItemState
 from dermaloop.cases.roles import Role
+from dermaloop.cases.watch_tables import Outcome
 from dermaloop.cases.worklist import Order
 from dermaloop.core.manifest import Confirmation
 from dermaloop.core.prediction import Decision
+from dermaloop.monitoring.findings import State
+from dermaloop.monitoring.measures import Group, Kind
 from dermaloop.web import wording
-from dermaloop.wire import assessment, base, screenings
+from dermaloop.web.intake import ASSESSED
+from dermaloop.wire import assessment, base, entries, screenings, watch
 from dermaloop.wire.documents import Practice
 from dermaloop.wire.entries import ConfirmationEntry, LesionEntry, PatientEntry
 
@@ -23,6 +27,15 @@ from dermaloop.wire.entries import ConfirmationEntry, LesionEntry, PatientEntry
     [
         (base.Sex, words.Sex),
         (base.View, words.View),
+        (base.Consent, words.Consent),
+        (base.FlagKind, words.FlagKind),
+        (base.Verdict, words.Verdict),
+        (watch.WatchReview.model_fields["outcome"].annotation, Outcome),
+        (watch.WatchMeasure.model_fields["group"].annotation, Group),
+        (watch.WatchMeasure.model_fields["kind"].annotation, Kind),
+        (watch.WatchMeasure.model_fields["state"].annotation, State),
+        (entries.AlarmReviewEntry.model_fields["outcome"].annotation, Outcome),
+        (entries.FilingEntry.model_fields["image_type"].annotation, ASSESSED),
         (base.PictureType, words.PictureType),
         (base.Management, words.Management),
         (base.Timing, words.Timing),

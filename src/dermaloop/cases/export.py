@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -61,11 +61,28 @@ from dermaloop.cases.watch_tables import ImprintRow
 from dermaloop.core.errors import OutputError
 from dermaloop.core.files import replacing
 
-Row = TypeVar("Row", bound=Base)
 LEFT_OUT: dict[str, str] = {
     "kept_answers": "copies of what the other tables hold, for programs that ask again; gone after a day",
 }
 """Tables with rows of a patient that are not part of the record, and why."""
+_RECORDS: dict[str, tuple[type[Base], type[Any]]] = {
+    "lesions": (LesionRow, Lesion),
+    "visits": (VisitRow, Visit),
+    "cases": (CaseRow, Case),
+    "images": (ImageRow, Image),
+    "predictions": (PredictionRow, StoredPrediction),
+    "silent_predictions": (SilentPredictionRow, SilentPrediction),
+    "impressions": (ImpressionRow, Impression),
+    "confirmations": (ConfirmationRow, ConfirmationEntry),
+    "signoffs": (SignOffRow, SignOff),
+}
+_PLAIN: dict[str, type[Base]] = {
+    "flags": FlagRow,
+    "flag_reviews": FlagReviewRow,
+    "screening_pictures": JobItemRow,
+    "phone_links": PhoneLinkRow,
+    "imprints": ImprintRow,
+}
 _COLUMNS: dict[type[Base], tuple[str, ...]] = {
     FlagRow: ("id", "case_id", "confirmation_id", "made_at", "kind", "about", "sentence", "evidence"),
     FlagReviewRow: ("id", "flag_id", "made_at", "actor_kind", "actor_id", "actor_name", "verdict", "reason"),
@@ -140,35 +157,28 @@ def _read(session: Session, patient_id: str) -> dict[str, Sequence[Any]]:
     """The patient's records by table."""
     patient = find(session, PatientRow, patient_id, "patient")
 
-    def of(kind: type[Row]) -> Sequence[Row]:
+    found: dict[str, Sequence[Any]] = {"patient": (record(Patient, patient),)}
+    for name, (kind, as_record) in _RECORDS.items():
         columns: Any = kind
-        query = sa.select(kind).where(columns.patient_id == patient.id)
-        return session.scalars(query.order_by(columns.made_at, columns.id)).all()
+        query = sa.select(kind).where(columns.patient_id == patient.id).order_by(columns.made_at, columns.id)
+        rows: Sequence[Any] = session.scalars(query).all()
+        made = map(stored_prediction, rows) if as_record is StoredPrediction else records(as_record, rows)
+        found[name] = tuple(one for one in made if not (isinstance(one, Image) and one.deleted_at is not None))
+    return found | {name: _plain_rows(session, kind, patient.id) for name, kind in _PLAIN.items()}
 
-    def plain(kind: type[Base]) -> Sequence[dict[str, Any]]:
-        names = _COLUMNS[kind]
-        columns = [getattr(kind, name) for name in names]
-        own: Any = kind
-        query = sa.select(*columns).where(own.patient_id == patient.id).order_by(getattr(kind, names[0]))
-        return [dict(zip(names, map(_value, row), strict=True)) for row in session.execute(query)]
 
-    return {
-        "patient": (record(Patient, patient),),
-        "lesions": records(Lesion, of(LesionRow)),
-        "visits": records(Visit, of(VisitRow)),
-        "cases": records(Case, of(CaseRow)),
-        "images": tuple(image for image in records(Image, of(ImageRow)) if image.deleted_at is None),
-        "predictions": tuple(stored_prediction(row) for row in of(PredictionRow)),
-        "silent_predictions": records(SilentPrediction, of(SilentPredictionRow)),
-        "impressions": records(Impression, of(ImpressionRow)),
-        "confirmations": records(ConfirmationEntry, of(ConfirmationRow)),
-        "signoffs": records(SignOff, of(SignOffRow)),
-        "flags": plain(FlagRow),
-        "flag_reviews": plain(FlagReviewRow),
-        "screening_pictures": plain(JobItemRow),
-        "phone_links": plain(PhoneLinkRow),
-        "imprints": plain(ImprintRow),
-    }
+def _plain_rows(session: Session, kind: type[Base], patient_id: str) -> Sequence[dict[str, Any]]:
+    """Rows of a table that has no record of its own, as JSON types."""
+    columns, names = vars(kind), _COLUMNS[kind]
+    query = sa.select(*(columns[name] for name in names)).where(columns["patient_id"] == patient_id)
+    rows = session.execute(query.order_by(columns[names[0]]))
+    return [dict(zip(names, map(_value, row), strict=True)) for row in rows]
+
+
+def tables() -> frozenset[str]:
+    """The tables whose rows are exported, by name."""
+    kinds: list[type[Base]] = [PatientRow, *(kind for kind, _ in _RECORDS.values()), *_PLAIN.values()]
+    return frozenset(kind.__tablename__ for kind in kinds)
 
 
 def _plain(entry: Any) -> dict[str, Any]:

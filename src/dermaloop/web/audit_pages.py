@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
-from pydantic import AwareDatetime
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from dermaloop.cases import accounts, audit, audit_list
@@ -22,13 +21,14 @@ from dermaloop.cases.actor import Actor
 from dermaloop.cases.audit_list import Entry, Filter
 from dermaloop.cases.database import Transaction
 from dermaloop.cases.roles import Role, Scope
-from dermaloop.web import schema
+from dermaloop.web import audit_words, schema
 from dermaloop.web.access import allow
 from dermaloop.web.api_common import reading
 from dermaloop.web.desk import desk_of
 from dermaloop.web.errors import WebError, problems
 from dermaloop.web.identity import identity_of
 from dermaloop.web.pages import render
+from dermaloop.wire.base import Moment
 
 router = APIRouter()
 
@@ -67,7 +67,9 @@ async def audit_page(  # noqa: PLR0917 - the filters of the form, by name
     asked = {"person": person, "action": action, "subject": subject, "since": since, "until": until}
     kept = {name: value for name, value in asked.items() if value}
     values = await desk_of(request).write(look)
-    return HTMLResponse(render("audit.html", request, asked=asked, query=urlencode(kept), before=before, **values))
+    return HTMLResponse(
+        render("audit.html", request, asked=asked, query=urlencode(kept), before=before, words=audit_words, **values)
+    )
 
 
 @router.get("/audit/export.{kind}", dependencies=[_LEADS], include_in_schema=False)
@@ -126,8 +128,8 @@ async def audit_entries(  # noqa: PLR0917 - query parameters, by name
     actor: Annotated[str, Query(description="Id of an account or token.", max_length=200)] = "",
     action: Annotated[str, Query(description="Whole, or its beginning up to a dot.", max_length=100)] = "",
     subject: Annotated[str, Query(description="Id of a record.", max_length=200)] = "",
-    since: Annotated[AwareDatetime | None, Query(description="From this moment on.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Before this moment.")] = None,
+    since: Annotated[Moment | None, Query(description="From this moment on.")] = None,
+    until: Annotated[Moment | None, Query(description="Before this moment.")] = None,
     before: Annotated[int | None, Query(ge=1, le=2**62, description="Cursor: `next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=audit_list.LARGEST_PAGE, description="Entries on the page.")] = 100,
 ) -> schema.AuditAnswer:
@@ -166,8 +168,8 @@ async def export_entries(  # noqa: PLR0917 - query parameters, by name
     actor: Annotated[str, Query(description="Id of an account or token.", max_length=200)] = "",
     action: Annotated[str, Query(description="Whole, or its beginning up to a dot.", max_length=100)] = "",
     subject: Annotated[str, Query(description="Id of a record.", max_length=200)] = "",
-    since: Annotated[AwareDatetime | None, Query(description="From this moment on.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Before this moment.")] = None,
+    since: Annotated[Moment | None, Query(description="From this moment on.")] = None,
+    until: Annotated[Moment | None, Query(description="Before this moment.")] = None,
 ) -> Response:
     """That it was exported is noted."""
     return await _file(request, kind, Filter(actor, action, subject, since, until))

@@ -10,7 +10,7 @@ import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from dermaloop.core.manifest_row import SITES, Confirmation
 from dermaloop.core.taxonomy import Diagnosis, Malignancy
@@ -47,6 +47,7 @@ __all__ = [
     "Line",
     "Malignancy",
     "Management",
+    "Moment",
     "Note",
     "Order",
     "PictureType",
@@ -74,6 +75,21 @@ def _plain_day(value: Any) -> Any:
 
 
 Day = Annotated[date, BeforeValidator(_plain_day, json_schema_input_type=date), Field(examples=["2026-03-04"])]
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d.*")
+
+
+def _plain_moment(value: Any) -> Any:
+    """A moment is written with its day and time, not as seconds since 1970."""
+    if isinstance(value, str) and not _MOMENT.fullmatch(value):
+        raise ValueError("a moment is written as 2026-03-04T09:30:00Z")
+    return value
+
+
+Moment = Annotated[
+    AwareDatetime, BeforeValidator(_plain_moment, json_schema_input_type=AwareDatetime),
+    Field(examples=["2026-03-04T09:30:00Z"]),
+]  # fmt: skip
+"""A point in time, with its time zone."""
 Whole = Annotated[int, Field(strict=True)]
 Fraction = Annotated[float, Field(strict=True, ge=0, le=1)]
 Line = Annotated[str, Field(max_length=100)]
