@@ -112,9 +112,7 @@ def run(work: Path, curated: Manifest, weights: Path, size: Size = FULL) -> dict
     study.step("labels", lambda: asides.label_check(
         study.first, list(study.cohort.months[: size.months]), study.plan, size.seed))  # fmt: skip
     study.step("freezing", lambda: _freezing(study))
-    study.step("same", lambda: again.same_network(
-        study.first, study.cohort.base, study.cohort.frozen, study.rows(study.first, "frozen"), study.plan,
-        draws=size.draws, seed=size.seed))  # fmt: skip
+    study.step("same", lambda: _same(study))
     study.step("ceiling", lambda: _ceiling(study))
     with replacing(work / "study.json") as temporary:
         temporary.write_text(json.dumps(study.found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -243,6 +241,16 @@ def _unchecked(study: Study) -> dict[str, Any]:
     both = study.rows(before, "frozen"), study.rows(other, "frozen")
     gates = asides.performance_gates(*both, study.cohort.frozen, study.plan)
     return {**found, "against_before": study.difference(before, other), "gates": gates}
+
+
+def _same(study: Study) -> list[dict[str, Any]]:
+    """The first champion's network against itself, calibrated on what it has not seen."""
+    size, parts = study.size, study.cohort
+    unseen = concat([parts.base.where(split=Split.CALIBRATION), *parts.months[: size.months]], study.work)
+    said = study.rows(study.first, "frozen")
+    return again.same_network(
+        study.first, unseen, parts.frozen, said, study.plan, sizes=size.calibrated_on, draws=size.draws, seed=size.seed
+    )
 
 
 def _ceiling(study: Study) -> dict[str, Any]:

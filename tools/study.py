@@ -228,3 +228,47 @@ def labels(found: Found | None = None) -> str:
     header = ["Flipped", "Found (recall)", "Flags that were right (precision)", "Right labels flagged",
               "of them: of malignant lesions"]  # fmt: skip
     return table(header, rows)
+
+
+def gaps(found: Found | None = None) -> str:
+    """The label check at larger gaps than the plan's."""
+    found = found or read()
+    words = {"across": "cancer and harmless exchanged", "any": "any other diagnosis"}
+    header = ["Flipped", *(f"gap {at['gap']}: found, precision" for at in found["labels"][0]["at_gap"])]
+    rows = [
+        [
+            f"{one['share']:.0%}, {words[one['kind']]}",
+            *(f"{at['found'] / one['flipped']:.0%}, {at['found'] / at['flagged']:.0%}" for at in one["at_gap"]),
+        ]
+        for one in found["labels"]
+        if one["flipped"] and all(at["flagged"] for at in one["at_gap"])
+    ]
+    return table(header, rows)
+
+
+def same(found: Found | None = None) -> str:
+    """How often each gate refuses a network that was only calibrated a second time, by the lesions calibrated on."""
+    found = found or read()
+    sizes = found["same"]
+    names = sorted({name for one in sizes for name in one["refused"] if name != "any"})
+    header = ["Calibrated on lesions (malignant pictures)", "Refused", *(f"`{name}`" for name in names),
+              "Sensitivity, deviation", "Declined, deviation"]  # fmt: skip
+    rows = [
+        [
+            f"{one['lesions']} ({one['malignant_pictures']})",
+            share(one["refused"].get("any", 0), one["draws"]),
+            *(f"{one['refused'].get(name, 0) / one['draws']:.0%}" for name in names),
+            f"{one['sensitivity_deviation']:.3f}",
+            f"{one['declined_deviation']:.3f}",
+        ]
+        for one in sizes
+    ]
+    return table(header, rows)
+
+
+PARTS = {
+    "study-parts": parts, "study-months": months, "study-challengers": challengers, "study-gates": gates,
+    "study-poison": poison, "study-foreign": foreign, "study-freezing": freezing, "study-labels": labels,
+    "study-gaps": gaps, "study-same": same,
+}  # fmt: skip
+"""Every table, by the name of its mark."""

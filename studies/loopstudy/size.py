@@ -34,7 +34,8 @@ class Size:
         cache_px: Side of the stored training pictures.
         evaluate_px: Side of the bundle's input.
         resamples: Of the bootstraps of the study's own figures.
-        draws: How often the champion is calibrated again and judged against itself.
+        draws: How often one network is calibrated twice and judged against itself, for each number of lesions.
+        calibrated_on: Those numbers; the first is the first champion's own.
         required_gates: Instead of the plan's own; empty: those.
         plan: What the plan has otherwise than `recipes/plan.toml`, by table and key.
     """
@@ -58,7 +59,8 @@ class Size:
     cache_px: int = 160
     evaluate_px: int = 160
     resamples: int = 2000
-    draws: int = 100
+    draws: int = 40
+    calibrated_on: tuple[int, ...] = (267, 800, 2400)
     required_gates: tuple[str, ...] = ()
     plan: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -94,6 +96,7 @@ SMOKE = Size(
     evaluate_px=32,
     resamples=100,
     draws=2,
+    calibrated_on=(8,),
     required_gates=("frozen_set", "auc", "sensitivity", "specificity", "brier", "declined"),
     plan={
         "feedback": {"least_lesions": 2, "train": 0.6, "validation": 0.2, "calibration": 0.1, "test": 0.1},

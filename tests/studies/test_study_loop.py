@@ -135,8 +135,7 @@ def test_the_whole_study_small_and_killed_in_the_middle(curated, tmp_path, monke
         assert words == ["proposed"] * SMOKE.last, "the toy is no worse than itself"
         assert last["champion"] != found["month-1"]["champion"], "the lead promoted"
 
-    for write in (tables.parts, tables.months, tables.challengers, tables.gates, tables.poison, tables.foreign,
-                  tables.freezing, tables.labels):  # fmt: skip
+    for write in tables.PARTS.values():
         lines = write(found).splitlines()
         assert len({line.count("|") for line in lines}) == 1, write.__name__
     page.draw(found, tmp_path / "figure.svg")
