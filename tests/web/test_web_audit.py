@@ -1,18 +1,22 @@
 """The audit log on its page, as a file and over the API: filtered, paged, and itself noted."""
 
+import ast
 import csv
 import html
 import io
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from dermaloop.cases import audit, audit_list
 from dermaloop.cases.actor import Actor
 from dermaloop.cases.audit_list import Filter
+from dermaloop.cases.model_tables import Act
 from dermaloop.cases.roles import Role, Scope
-from dermaloop.web import audit_pages
+from dermaloop.web import audit_pages, audit_words
+from dermaloop.web.translation import speaking
 from support.people import add_account, make_token
 
 ADA = Actor("account", "11111111-1111-4111-8111-111111111111", "Ada", "192.0.2.7")
@@ -45,7 +49,7 @@ def _rows(page):
 
 
 def _actions(page):
-    return [row[3] for row in _rows(page)]
+    return [row[3].split()[-1] for row in _rows(page)]
 
 
 def test_it_shows_who_did_what_newest_first_and_notes_that_it_was_seen(lead, filled, store):
@@ -168,3 +172,20 @@ def test_a_program_reads_it_page_by_page(make_client, filled, store):
     refused = client.get("/api/v1/audit", params={"since": "2026-03-04"}, headers=headers)
     assert refused.status_code == 422
     assert refused.json()["field"] == "since"
+
+
+def test_every_action_of_the_program_has_words():
+    source = Path(audit_words.__file__).parents[1]
+    found = set()
+    for path in source.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "audit.append":
+                found |= {one.value for one in ast.walk(call.args[2]) if isinstance(one, ast.Constant)}
+    actions = {one for one in found if not one.startswith(".") and not one.endswith(".")}
+    assert len(actions) > 50, "the search still finds them"
+    actions |= {f"model.{act}" for act in Act} | {f"{about}.changed" for about in ("patient", "lesion", "visit")}
+    assert sorted(one for one in actions if audit_words.action_said(one) == one) == []
+    with speaking("de"):
+        assert audit_words.action_said("model.promoted") == "Modell: eingesetzt"
+    assert audit_words.action_said("another.program's") == "another.program's"
+    assert (audit_words.subject_said("model"), audit_words.subject_said("thing")) == ("Model", "thing")

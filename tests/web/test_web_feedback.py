@@ -90,3 +90,57 @@ def test_the_worklist_has_the_cases_that_teach_most_until_they_are_confirmed(mak
         )
         assert suggestions.suggested(session) == ()
     assert "Would teach the model most" not in client.get("/worklist").text
+
+
+def test_the_page_shows_the_finding_and_what_was_decided_can_be_decided_otherwise(flagged):
+    client, case, flag = flagged
+    page = words(client.get("/feedback"))
+    assert "Confirmed as Melanoma Confirmed by histopathology" in page
+    assert "Written down by lead" in page
+    assert "Decided last" not in page
+    done = client.post(f"/feedback/{flag.id}", data={"verdict": "rejected", "reason": "slides mixed up"})
+    assert "Saved: it is left out." in words(done)
+    assert "Left out : Melanoma" in words(done)
+    assert f'href="{case}"' in done.text
+    again = client.post(f"/feedback/{flag.id}", data={"verdict": "accepted", "reason": "the slides were right"})
+    assert "May teach : Melanoma" in words(again)
+    assert "slides mixed up" not in words(again), "the latest word counts"
+
+
+def test_one_persons_confirmations_are_decided_together(flagged, store):
+    client, _case, flag = flagged
+    evidence = {"doubted": 7, "of": 11, "others": 2, "of_others": 41, "p": 0.001}
+    with store.database.begin() as session:
+        suspicion = Suspicion(flag.confirmation_id, FlagKind.CONTRIBUTOR, "11", "for the log", evidence)
+        flags.raise_flags(session, ACTOR, [suspicion])
+        (crowd,) = flags.list_flags(session, ACTOR, kinds=[FlagKind.CONTRIBUTOR])
+    page = client.get("/feedback")
+    assert "Of 11 confirmations that one person wrote down 7 do not fit their pictures" in words(page)
+    assert f'name="flag" value="{crowd.id}" checked' in page.text
+    assert f'action="/feedback/{crowd.id}"' not in page.text, "not one by one"
+    nothing = client.post("/feedback/together", data={"verdict": "rejected", "reason": "x"})
+    assert nothing.status_code == 422
+    assert "nothing is chosen" in words(nothing).lower()
+    sent = {"flag": [crowd.id, flag.id], "verdict": "rejected", "reason": "one bad day at the microscope"}
+    assert "Nothing waits for you." in words(client.post("/feedback/together", data=sent))
+    with store.database.begin() as session:
+        found = flags.list_flags(session, ACTOR, waiting=False)
+    assert [one.review.reason for one in found] == ["one bad day at the microscope"] * 2
+    half = client.post("/feedback/together", data={**sent, "flag": [flag.id, "no such flag"], "verdict": "accepted"})
+    assert half.status_code == 404
+    with store.database.begin() as session:
+        assert all(one.rejected for one in flags.list_flags(session, ACTOR, waiting=False)), "all of them or none"
+
+
+def test_the_same_picture_is_shown_with_its_other_cases(flagged, store, lesion_jpeg):
+    client, _case, flag = flagged
+    other = new_case(client, ("b.jpg", lesion_jpeg), pseudonym="B-9")
+    with store.database.begin() as session:
+        from dermaloop.cases import casework  # noqa: PLC0415
+
+        image = casework.open_case(session, ACTOR, other.rsplit("/", 1)[1]).images[0]
+        shared = Suspicion(flag.confirmation_id, FlagKind.SAME_PICTURE, flag.about, "x", {"images": [image.id]})
+        flags.raise_flags(session, ACTOR, [shared])
+    page = client.get("/feedback")
+    assert f'href="{other}"' in page.text
+    assert f'src="/images/{image.id}/small.jpg"' in page.text

@@ -180,7 +180,7 @@ def test_the_figures_of_two_evaluations_stand_side_by_side(client, store, tmp_pa
         )
     said = words(client.get(f"/models/{same.id}"))
     assert "0.900 0.880 to 0.920 0.930 0.910 to 0.950 +0.030 better" in said
-    assert "Measured on: test." in said
+    assert "Measured on: test split." in said
     assert "not measured on the same pictures" not in said
     said = words(client.get(f"/models/{other.id}"))
     assert "worse" in said

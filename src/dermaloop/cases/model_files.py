@@ -179,6 +179,20 @@ def require_evidence(folder: Path, sha256: str) -> Path:
     return path
 
 
+def read_evidence(folder: Path, sha256: str, name: str) -> Any:
+    """A JSON file of stored evidence; None where it holds none of that name.
+
+    Raises:
+        BundleError: It is missing, unreadable, or was changed since it was stored.
+    """
+    path = require_evidence(folder, sha256)
+    try:
+        with zipfile.ZipFile(path) as packed:
+            return json.loads(packed.read(name)) if name in packed.namelist() else None
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError, RuntimeError, zlib.error) as error:
+        raise _changed(path, "the evidence") from error
+
+
 def sound_files(folder: Path, rows: Iterable[tuple[str, str | None]]) -> tuple[list[Path], list[str]]:
     """The files that rows of the registry name: (those that are there and sound, the hashes of the others).
 

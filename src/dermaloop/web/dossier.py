@@ -1,9 +1,14 @@
 """The whole evidence of a change of models as one zip: an HTML dossier to read, and every record behind it.
 
 Owns what goes into it. One HTML page that needs nothing but a browser, the records as JSON, the evidence that the
-proposal brought, both bundles' evaluations, the entries of the audit log, and `SHA256SUMS` over all of it. Refuses to
-include pictures and ids of patients: an auditor of the model needs none; ids of cases whose decision changes are given.
-It is written to a file, piece by piece.
+proposal brought, both bundles' evaluations, the entries of the audit log, and `SHA256SUMS` over all of it. The page has
+the parts that a predetermined change control plan has: description of modifications, modification protocol (data
+management, retraining, performance evaluation, update procedure), impact assessment; what is not known is said. Refuses
+to include pictures and ids of patients: an auditor of the model needs none; ids of cases whose decision changes are
+given. It is written to a file, piece by piece.
+
+Source: FDA, Marketing Submission Recommendations for a Predetermined Change Control Plan for Artificial
+Intelligence-Enabled Device Software Functions, August 2025.
 """
 
 from __future__ import annotations
@@ -31,9 +36,10 @@ from dermaloop.cases.store import Store
 from dermaloop.core import bundle as bundles
 from dermaloop.core.errors import OutputError
 from dermaloop.core.files import replacing
-from dermaloop.web import model_words, translation
+from dermaloop.core.taxonomy import Diagnosis
+from dermaloop.web import audit_words, dossier_facts, model_plots, model_words, translation
 from dermaloop.web.model_figures import side_by_side
-from dermaloop.web.wording import DISCLAIMER, percent
+from dermaloop.web.wording import DISCLAIMER, diagnosis_name, percent
 
 DOSSIER = "dossier.html"
 _MOST_CHANGED = 1000
@@ -65,7 +71,11 @@ def export_change(store: Store, actor: Actor, model_id: str, out: Path, *, with_
         folder = models_folder(session)
         values = _values(store, session, model, base)
         content = {name: _json(value) for name, value in _records(session, values).items()}
-    content[DOSSIER] = _page(values).encode()
+    unpacked: dict[str, bytes] = {}
+    if model.evidence_sha256 is not None:
+        unpacked = dossier_facts.evidence_files(model_files.require_evidence(folder, model.evidence_sha256))
+    content[DOSSIER] = _page({**values, "unpacked": sorted(unpacked)}).encode()
+    content |= {f"evidence/{name}": part for name, part in unpacked.items()}
     for name, part in (
         ("card.md", bundles.CARD),
         ("evaluation.json", bundles.EVALUATION),
@@ -95,15 +105,24 @@ def _base(session: Any, model: ModelVersion) -> ModelVersion | None:
 
 def _values(store: Store, session: Any, model: ModelVersion, base: ModelVersion | None) -> dict[str, Any]:
     folder = models_folder(session)
+    table = side_by_side(folder, base, model)
     log = verify_log(session, store.database.audit_key, anchor=store.database.anchor)
     wanted = audit_list.Filter(subject_id=model.id)
     return {
         "model": model,
         "base": base,
-        "table": side_by_side(folder, base, model),
+        "table": table,
+        "parts": dossier_facts.parts(folder, base, model),
+        "known": dossier_facts.evidence(folder, model),
+        "facts": dossier_facts,
+        "plots": model_plots,
+        "roc": model_plots.roc(table),
+        "reliability": model_plots.reliability(table),
         "live": comparison.compare(session, model.id, most_changed=_MOST_CHANGED),
         "history": registry.history(session, model.id),
         "standing": registry.standing(registry.history(session)).get(model.id, ()),
+        "agreed": model.plan or {},
+        "required": ", ".join(model_words.gate_title(name) for name in sorted(model.required)),
         "plan": None if model.plan is None else json.dumps(model.plan, indent=2, sort_keys=True),
         "entries": audit_list.entries(session, wanted, limit=audit_list.LARGEST_PAGE)[0],
         "log": log,
@@ -111,6 +130,7 @@ def _values(store: Store, session: Any, model: ModelVersion, base: ModelVersion 
         "version": __version__,
         "disclaimer": translation.gettext(DISCLAIMER),
         "words": model_words,
+        "log_words": audit_words,
         "language": translation.current(),
     }
 
@@ -163,8 +183,15 @@ def _page(values: dict[str, Any]) -> str:
         extensions=["jinja2.ext.i18n"],
     )
     environment.install_gettext_callables(translation.gettext, translation.ngettext, newstyle=True)  # type: ignore[attr-defined]
-    environment.filters.update(number=translation.number, moment=translation.moment, percent=percent)
+    environment.filters.update(
+        number=translation.number, moment=translation.moment, percent=percent, diagnosis=_diagnosis
+    )
     return environment.get_template("dossier.html").render(**values)
+
+
+def _diagnosis(code: str) -> str:
+    """A diagnosis by its code; the code itself where another version wrote it."""
+    return f"{diagnosis_name(Diagnosis(code))} ({code})" if code in list(Diagnosis) else code
 
 
 def _write(out: Path, files: dict[str, bytes | Path]) -> int:

@@ -1,12 +1,13 @@
 """Doubted confirmations: what the checks flagged, for a lead to accept or reject before it may train.
 
-Owns the page and its form. Refuses to decide what is doubted: `dermaloop.refine` found it, `cases.flags` keeps it. The
-sentences are made here, of a flag's numbers, so that they are in the reader's language.
+Owns the page and its forms. Refuses to decide what is doubted: `dermaloop.refine` found it, `cases.flags` keeps it. The
+sentences are made here, of a flag's numbers, so that they are in the reader's language. Where a person's confirmations
+are out of line, all of theirs are flagged, and decided together: forty reasons would be forty times the same.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +15,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from dermaloop.cases import flags
+from dermaloop.cases.database import Transaction
+from dermaloop.cases.doubts import Doubt, doubts
+from dermaloop.cases.errors import InvalidRecordError
 from dermaloop.cases.flags import Flag
 from dermaloop.cases.roles import Role
 from dermaloop.cases.words import FlagKind, Verdict
@@ -31,52 +35,77 @@ router = APIRouter(include_in_schema=False)
 
 _LEADS = allow(Role.LEAD)
 _ON_A_PAGE = 25
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A flag as the page shows it.
-
-    Attributes:
-        flag: Itself.
-        sentence: What was found, in the reader's language.
-        image_id: The picture in doubt; empty where it is about a person's confirmations as a whole.
-    """
-
-    flag: Flag
-    sentence: str
-    image_id: str
+_MOST_DECIDED = 20
+_VERDICTS = frozenset(str(verdict) for verdict in Verdict)
 
 
 @router.get("/feedback", dependencies=[_LEADS])
-async def doubted(request: Request) -> HTMLResponse:
-    """What waits for a lead, the oldest first."""
-    return HTMLResponse(render("feedback.html", request, failure=None, **await _values(request)))
+async def doubted(request: Request, done: str = "") -> HTMLResponse:
+    """What waits for a lead, the oldest first; and what leads decided last."""
+    done = done if done in _VERDICTS else ""
+    return HTMLResponse(render("feedback.html", request, failure=None, done=done, **await _values(request)))
+
+
+@router.post("/feedback/together", dependencies=[_LEADS])
+async def decide_together(request: Request) -> Response:
+    """Takes down what a lead decided about several flags at once."""
+    return await _decide(request, (await read_form(request)).all("flag"))
 
 
 @router.post("/feedback/{flag_id}", dependencies=[_LEADS])
 async def decide(request: Request, flag_id: str) -> Response:
-    """Takes down what a lead decided about a flag."""
+    """Takes down what a lead decided about a flag. Another word later replaces this one."""
+    return await _decide(request, [flag_id])
+
+
+async def _decide(request: Request, flag_ids: Sequence[str]) -> Response:
     form, actor = await read_form(request), identity_of(request).actor
     verdict, reason = form.get("verdict"), form.get("reason")
+
+    def write(session: Transaction) -> None:
+        if not flag_ids:
+            raise InvalidRecordError("nothing is chosen", where="flag", way_out="Choose at least one.")
+        for flag_id in flag_ids:
+            flags.review_flag(session, actor, flag_id, verdict=verdict, reason=reason)
+
     try:
-        await desk_of(request).write(
-            lambda session: flags.review_flag(session, actor, flag_id, verdict=verdict, reason=reason)
-        )
+        await desk_of(request).write(write)
     except REFUSALS as error:
-        return failed_form(request, "feedback.html", error, **await _values(request))
-    return RedirectResponse("/feedback", HTTPStatus.SEE_OTHER)
+        return failed_form(request, "feedback.html", error, done="", **await _values(request))
+    return RedirectResponse(f"/feedback?done={verdict}", HTTPStatus.SEE_OTHER)
 
 
 async def _values(request: Request) -> dict[str, Any]:
     actor = identity_of(request).actor
-    found = await desk_of(request).write(lambda session: flags.list_flags(session, actor))
-    return {"flags": [_shown(flag) for flag in found[:_ON_A_PAGE]], "waiting": len(found), "verdicts": tuple(Verdict)}
+
+    def look(session: Transaction) -> dict[str, Any]:
+        waiting = flags.list_flags(session, actor)
+        every = [flag for found in flags.flags_by_confirmation(session).values() for flag in found if not flag.waits]
+        latest = sorted(every, key=_decided_at, reverse=True)[:_MOST_DECIDED]
+        alone = [flag for flag in waiting if flag.kind is not FlagKind.CONTRIBUTOR]
+        crowd = [flag for flag in waiting if flag.kind is FlagKind.CONTRIBUTOR]
+        return {
+            "waiting": len(waiting),
+            "flags": doubts(session, alone[:_ON_A_PAGE]),
+            "people": _by_person(doubts(session, crowd)),
+            "decided": doubts(session, latest),
+        }
+
+    found = await desk_of(request).write(look)
+    return {**found, "sentence": sentence}
 
 
-def _shown(flag: Flag) -> Shown:
-    image_id = "" if flag.kind is FlagKind.CONTRIBUTOR else flag.about
-    return Shown(flag, sentence(flag), image_id)
+def _decided_at(flag: Flag) -> Any:
+    assert flag.review is not None
+    return flag.review.made_at
+
+
+def _by_person(found: Sequence[Doubt]) -> list[list[Doubt]]:
+    """Flags on one person's confirmations, together."""
+    people: dict[tuple[str, str], list[Doubt]] = {}
+    for one in found:
+        people.setdefault((one.finding.actor_kind, one.finding.actor_id), []).append(one)
+    return list(people.values())
 
 
 def sentence(flag: Flag) -> str:

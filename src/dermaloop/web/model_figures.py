@@ -1,14 +1,15 @@
 """Two models side by side: their figures with intervals, as their bundles state them.
 
 Owns which figures stand in the table and when two figures may be compared. Refuses to compute any: they are read from
-each bundle's `evaluation.json`, where the evaluation wrote them, and from its operating points. Two evaluations are
-one comparison only where they measured the same manifest and split; else the table says so.
+the evidence of the turn that made the candidate, where both stand as measured on the frozen set; else from each
+bundle's own `evaluation.json`, and from its operating points. Two evaluations are one comparison only where they
+measured the same manifest and split; else the table says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,15 +77,18 @@ class SideBySide:
 
     Attributes:
         lines: Its lines; the champion's side is empty where there is none.
-        measured: Split and source, in words of the evaluation; empty for the operating points' own figures.
+        measured: Split and source, in words; empty for the operating points' own figures.
         same_pictures: Whether both were measured on the same pictures.
         note: What must be said of it; empty where nothing.
+        curves: Sections of the evaluations that the lines are from, the champion's first, for `web.model_plots`; none
+            where there is no evaluation, and no champion's where it was not measured on the same pictures.
     """
 
     lines: tuple[Line, ...]
     measured: str
     same_pictures: bool
     note: str
+    curves: tuple[Mapping[str, Any] | None, Mapping[str, Any] | None] = (None, None)
 
 
 def side_by_side(folder: Path, champion: ModelVersion | None, candidate: ModelVersion) -> SideBySide:
@@ -97,6 +101,8 @@ def side_by_side(folder: Path, champion: ModelVersion | None, candidate: ModelVe
     """
     theirs = None if champion is None else _Stated.of(folder, champion)
     own = _Stated.of(folder, candidate)
+    if champion is not None and theirs is not None and not (own.problem or theirs.problem):
+        own, theirs = _of_turn(folder, champion, candidate, own, theirs)
     problem = own.problem or ("" if theirs is None else theirs.problem)
     if problem:
         return SideBySide((), "", same_pictures=False, note=problem)
@@ -107,9 +113,38 @@ def side_by_side(folder: Path, champion: ModelVersion | None, candidate: ModelVe
             tuple(lines), str(own.point.get("measured_on", "")), same_pictures=False, note=_(_NO_EVALUATION)
         )
     same = theirs is None or (other is not None and own.manifest == theirs.manifest)
-    return SideBySide(tuple(_lines(part, other, own, theirs)), measured, same, "" if same else _(_OTHER_PICTURES))
+    note = "" if same else _(_OTHER_PICTURES)
+    return SideBySide(tuple(_lines(part, other, own, theirs)), measured, same, note, (other if same else None, part))
 
 
+def _of_turn(
+    folder: Path, champion: ModelVersion, candidate: ModelVersion, own: _Stated, theirs: _Stated
+) -> tuple[_Stated, _Stated]:
+    """Both as a turn of refining measured them on the frozen set, where this champion is the one it measured."""
+    if candidate.evidence_sha256 is None or candidate.parent_id != champion.id:
+        return own, theirs
+    names = ("evaluation-challenger.json", "evaluation-champion.json")
+    try:
+        found = [model_files.read_evidence(folder, candidate.evidence_sha256, name) for name in names]
+    except BundleError:
+        return replace(own, problem=_(_UNREADABLE)), theirs
+    if not all(_is_evaluation(one) for one in found) or found[1]["bundle"]["identity"] != champion.identity:
+        return own, theirs
+    return replace(own, evaluation=found[0]), replace(theirs, evaluation=found[1])
+
+
+def _is_evaluation(found: Any) -> bool:
+    return isinstance(found, Mapping) and found.get("kind") == "dermaloop evaluation" and found.get("schema") == 1
+
+
+_SPLITS: dict[str, str] = {
+    "frozen": N_("the frozen test set, by the turn that made this model"),
+    "test": N_("test split"),
+    "external": N_("external test set"),
+    "validation": N_("validation split"),
+    "calibration": N_("calibration split"),
+}
+"""What figures were measured on; the most telling first."""
 _NO_EVALUATION = N_(
     "These bundles hold no evaluation. The figures are those of each operating point, measured where it was chosen, "
     "and are not a comparison on the same pictures."
@@ -135,8 +170,7 @@ class _Stated:
             return cls({}, {}, _(_UNREADABLE))
         points = {point["name"]: point for point in spec.get("operating_points", ())}
         point = points.get(spec.get("default_operating_point"), {})
-        known = evaluation.get("kind") == "dermaloop evaluation" and evaluation.get("schema") == 1
-        return cls(evaluation if known else {}, point)
+        return cls(evaluation if _is_evaluation(evaluation) else {}, point)
 
     @property
     def manifest(self) -> Any:
@@ -146,7 +180,7 @@ class _Stated:
         """The section of a split and source; without a split, the one over all sources of the most telling split."""
         found = self.evaluation.get("sections", ())
         if split is None:
-            ranks = {name: rank for rank, name in enumerate(("test", "external", "validation", "calibration"))}
+            ranks = {name: rank for rank, name in enumerate(_SPLITS)}
             whole = [part for part in found if part["source"] is None] or list(found)
             return min(whole, key=lambda part: ranks.get(part["split"], len(ranks)), default=None)
         return next((part for part in found if (part["split"], part["source"]) == (split, source)), None)
@@ -157,7 +191,8 @@ def _common(own: _Stated, theirs: _Stated | None) -> tuple[Mapping[str, Any] | N
     if part is None:
         return None, None, ""
     other = None if theirs is None else theirs.section(part["split"], part["source"])
-    measured = part["split"] if part["source"] is None else f"{part['split']}, {part['source']}"
+    split = _(_SPLITS.get(part["split"], part["split"]))
+    measured = split if part["source"] is None else f"{split}, {part['source']}"
     return part, other, measured
 
 

@@ -28,7 +28,7 @@ from dermaloop.cases.model_rows import SUBJECT, models_folder
 from dermaloop.cases.model_tables import Act, Alias
 from dermaloop.cases.roles import Role
 from dermaloop.core.errors import DermaloopError
-from dermaloop.web import model_words
+from dermaloop.web import model_plots, model_words
 from dermaloop.web.access import allow
 from dermaloop.web.account_pages import require_present_password
 from dermaloop.web.desk import desk_of
@@ -122,6 +122,9 @@ async def _values(request: Request, model_id: str, done: str = "", form: Form | 
     held = values["standing"]
     return {
         **values,
+        "plots": model_plots,
+        "roc": model_plots.roc(values["table"]),
+        "reliability": model_plots.reliability(values["table"]),
         "plan": None if values["model"].plan is None else json.dumps(values["model"].plan, indent=2, sort_keys=True),
         "may_promote": Alias.CHAMPION not in held and str(values["model"].verdict) in {"passed", "none"},
         "is_champion": Alias.CHAMPION in held,

@@ -46,6 +46,30 @@ VERDICTS: dict[Verdict, str] = {
     Verdict.NONE: N_("No plan and no gate stands behind this model"),
 }
 """What the gates say together."""
+GATES: dict[str, tuple[str, str]] = {
+    "frozen_set": (N_("Frozen test set"), N_("The test set was not used so often that it says nothing any more.")),
+    "auc": (N_("AUC for malignancy"), N_("It tells malignant from benign no worse than the champion, by the margin.")),
+    "sensitivity": (
+        N_("Sensitivity at the operating point"),
+        N_("It refers no fewer malignant lesions than the champion, by the margin."),
+    ),
+    "specificity": (
+        N_("Specificity at the operating point"),
+        N_("It refers no more benign lesions than the champion, by the margin."),
+    ),
+    "brier": (
+        N_("Brier score of the probability"),
+        N_("Its probabilities are no worse than the champion's, by the margin."),
+    ),
+    "calibration": (N_("Calibration"), N_("Its probabilities fit what was found.")),
+    "subgroups": (N_("Subgroups"), N_("No group of patients fares worse than with the champion, by the margin.")),
+    "new_cases": (N_("New cases"), N_("On cases that nothing was trained on it is better than the champion.")),
+    "stress": (N_("Disturbed pictures"), N_("Blur, light and noise change its decisions no more often.")),
+    "declined": (N_("Declined pictures"), N_("It declines no more pictures than the champion, by the margin.")),
+    "latency": (N_("Time for one picture"), N_("It does not take much longer.")),
+    "size": (N_("Size of the file"), N_("The bundle is not much larger.")),
+}
+"""Gates of `refine.plan.GATES`: what each is called, and what it asks for."""
 MISSED: dict[str, str] = {
     "queue_full": N_("too many were waiting"),
     "server_busy": N_("the server was busy with people's requests"),
@@ -88,8 +112,29 @@ def gate_state(gate: GateResult) -> str:
 
 
 def gate_name(gate: GateResult) -> str:
-    """A gate's name as words."""
-    return gate.name.replace("_", " ").replace("-", " ")
+    """What a gate is called."""
+    return gate_title(gate.name)
+
+
+def gate_title(name: str) -> str:
+    """What the gate of this name is called; its name as words where another program made it."""
+    return _(GATES[name][0]) if name in GATES else name.replace("_", " ").replace("-", " ")
+
+
+def gate_asks(gate: GateResult) -> str:
+    """What a gate asks for; empty where another program made it."""
+    return _(GATES[gate.name][1]) if gate.name in GATES else ""
+
+
+def digits_of(gate: GateResult) -> int:
+    """How many decimals a gate's numbers have: uses of the frozen set are counted."""
+    return 0 if gate.name == "frozen_set" else 3
+
+
+def measured_said(value: float, digits: int = 3) -> str:
+    """A gate's measure or limit, with the sign that numbers have in print; counts without decimals."""
+    text = number(abs(value), 0 if float(value).is_integer() and abs(value) > 1 else digits)
+    return ("\N{MINUS SIGN}" if value < 0 else "") + text
 
 
 def decision_said(status: Status, decision: Decision) -> str:
@@ -105,7 +150,7 @@ def interval_said(low: float | None, high: float | None, digits: int = 3) -> str
     """An interval in words; empty where there is none."""
     if low is None or high is None:
         return ""
-    return _("%(low)s to %(high)s") % {"low": number(low, digits), "high": number(high, digits)}
+    return _("%(low)s to %(high)s") % {"low": measured_said(low, digits), "high": measured_said(high, digits)}
 
 
 def verdict_short(verdict: Verdict) -> str:
