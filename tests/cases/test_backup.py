@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import shutil
+import sqlite3
 import subprocess
 import threading
 import zipfile
@@ -12,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from dermaloop.cases import audit, casework, registry
+from dermaloop.cases import audit, backup, casework, registry
 from dermaloop.cases.actor import system
 from dermaloop.cases.audit_verify import verify
 from dermaloop.cases.backup import MANIFEST, back_up, restore
@@ -222,6 +223,20 @@ def test_a_backup_that_cannot_be_written_leaves_nothing(embedded, tmp_path):
         back_up(embedded, HERE, tmp_path / "file" / "backup.zip")
     with embedded.database.read() as session:
         assert [row.action for row in session.scalars(sa.select(audit.AuditRow))] == ["store.backed_up"]
+
+
+def test_a_disk_that_fills_up_during_the_copy_leaves_nothing(embedded, tmp_path, monkeypatch):
+    """The database's copy is written by SQLite, whose errors are none of the operating system's."""
+
+    def full(store, out):
+        out.write_bytes(b"half")
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(backup, "_copy_database", full)
+    out = tmp_path / "out" / "backup.zip"
+    with pytest.raises(OutputError, match=r"cannot be written \(database or disk is full\)\. Free space"):
+        back_up(embedded, HERE, out)
+    assert list(out.parent.iterdir()) == []
 
 
 def test_postgresql_goes_out_and_back_by_its_own_tools_as_documented(new_postgres, actor, tmp_path):

@@ -59,6 +59,8 @@ def test_a_missing_or_wrong_key_is_refused_and_no_other_is_made(store):
     key.unlink()
     with pytest.raises(StoreError, match="secret of the audit log is missing"):
         open_store(store.folder, database_url=url)
+    with pytest.raises(StoreError, match="secret of the audit log is missing"):
+        open_store(store.folder, database_url=url, make=False)  # not: there is no store here
     assert not key.exists()
     key.write_text("zz")
     with pytest.raises(StoreError, match="no secret"):

@@ -106,9 +106,10 @@ def back_up(store: Store, actor: Actor, out: Path) -> Backup:
             with zipfile.ZipFile(temporary, "x", zipfile.ZIP_STORED) as packed:
                 temporary.chmod(0o600)
                 return _pack(store, copy, packed)
-    except OSError as error:
+    except (OSError, sqlite3.Error) as error:  # the copy of the database is SQLite's own work
+        told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise OutputError(
-            f"the backup cannot be written ({error.strerror or error})", where=str(out), way_out="Choose another place."
+            f"the backup cannot be written ({told})", where=str(out), way_out="Free space, or choose another place."
         ) from error
 
 

@@ -80,7 +80,7 @@ def open_store(
         MissingExtraError: A library for PostgreSQL or object storage is not installed.
     """
     folder = Path(folder).absolute()
-    if not make and not (folder / KEY).exists():
+    if not make and not any((folder / name).exists() for name in (KEY, ANCHOR, DATABASE)):
         raise StoreError(
             "there is no store here", where=str(folder), way_out="Name its folder with --store or DERMALOOP_STORE."
         )
