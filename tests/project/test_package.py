@@ -96,7 +96,7 @@ ALLOWED = {
 LAYERS = sorted(path.parent for path in (ROOT / "src/dermaloop").glob("*/__init__.py"))
 AROUND = [ROOT / name for name in ("tests", "tools", "benchmarks", "docs")]
 OURS = {"dermaloop", "__future__", "support"} | {
-    path.stem for name in ("tools", "benchmarks") for path in (ROOT / name).glob("*.py")
+    path.stem for name in ("tools", "benchmarks", "studies") for path in (ROOT / name).iterdir()
 }
 
 
