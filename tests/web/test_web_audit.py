@@ -38,10 +38,10 @@ def filled(store):
 
 
 def _rows(page):
-    body = re.search(r"<tbody>(.*?)</tbody>", page.text, re.DOTALL)
+    body = re.search(r"<tbody[^>]*>(.*?)</tbody>", page.text, re.DOTALL)
     if not body:
         return []
-    rows = re.findall(r"<tr>(.*?)</tr>", body[1], re.DOTALL)
+    rows = re.findall(r"<tr[^>]*>(.*?)</tr>", body[1], re.DOTALL)
     return [
         [html.unescape(re.sub(r"<[^>]+>", " ", cell)).strip() for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)]
         for row in rows
