@@ -291,7 +291,7 @@ def test_script_in_what_leads_and_administrators_write_is_text_on_every_page(mak
         assert "<script>alert" not in answer.text, path
         assert "<svg onload" not in answer.text, path
     assert html.escape(SCRIPT[:60]) in page.get("/people").text
-    assert html.escape(SCRIPT) in page.get("/models").text
+    assert html.escape(SCRIPT)[:60] in page.get("/models").text
 
 
 def test_the_records_of_a_deleted_patient_are_gone_from_every_address(program, lesion_jpeg):
