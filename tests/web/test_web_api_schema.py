@@ -150,7 +150,7 @@ def test_whatever_fits_or_does_not_fit_the_description_is_answered_as_it_says(se
                 tried += 1
     assert not failed, "\n\n".join(failed)
     assert tried > 100
-    assert len(succeeded) > 40, f"most requests were refused at the door; let in: {sorted(succeeded)}"
+    assert len(succeeded) > 28, f"most requests were refused at the door; let in: {sorted(succeeded)}"
 
 
 def _try(operation, mode, session, ids, checks, succeeded, store):  # noqa: PLR0917 - what one run needs
