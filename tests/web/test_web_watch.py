@@ -142,7 +142,7 @@ def test_programs_read_the_same(client, store):
 
 
 def test_before_the_first_look_programs_read_nothing(client):
-    assert client.get("/api/v1/watch").json() == {"look": None, "alarms": []}
+    assert client.get("/api/v1/watch").json() == {"look": None, "alarms": [], "asked": None}
     assert "dermaloop_watch" not in client.get("/metrics").text
 
 
