@@ -163,3 +163,9 @@ def test_a_damaged_database_file_is_seen(embedded, actor):
             opened.close()
     assert len(seen) > 5
     assert any("damaged" in text or "malformed" in text for text in seen)
+
+
+def test_an_image_store_that_cannot_be_reached_is_told_without_its_password():
+    with pytest.raises(StoreError, match=r"^127\.0\.0\.1: the image store cannot be reached") as caught:
+        open_images("ftp://clinic:secret@127.0.0.1:1/pictures")
+    assert "secret" not in str(caught.value)

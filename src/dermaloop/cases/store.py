@@ -191,4 +191,8 @@ def open_images(url: str | Path, **options: Any) -> ImageStore:
         raise StoreError(
             "this is no address of an image store", where=text, way_out="Use a folder, or s3://BUCKET/PREFIX."
         ) from error
+    except (OSError, EOFError) as error:  # some kinds connect at once
+        raise StoreError(
+            f"the image store cannot be reached ({error})", where=parts.hostname or text, way_out="Check its address."
+        ) from error
     return ObjectStore(system, root.rstrip("/"), text)
