@@ -168,6 +168,20 @@ def test_a_folder_without_pictures_is_wrong_usage_and_writes_nothing(bundle, tmp
     assert not (tmp_path / "out.csv").exists()
 
 
+def test_what_a_folder_holds_beside_pictures_is_counted_not_passed_over(bundle, photos):
+    (photos / "0.jpg").rename(photos / "a lesion without an ending")
+    assert "left out" not in run(bundle, photos).output
+    for name in ("notes.txt", "scan\x1b[2J.dcm"):
+        (photos / name).write_bytes(b"DICM, or anything else")
+    outcome = run(bundle, photos, "--format", "csv")
+    assert outcome.exit_code == 0
+    assert "left out 2 files of the folder" in outcome.stderr
+    assert "notes.txt first" in outcome.stderr
+    assert "left out" not in outcome.stdout
+    assert "a lesion without an ending" in outcome.stdout
+    assert "\x1b" not in outcome.output
+
+
 @pytest.mark.parametrize("kind", ["table", "csv", "json", "parquet"])
 def test_a_place_that_cannot_be_written_is_one_line_and_leaves_nothing(bundle, photos, tmp_path, kind):
     (tmp_path / "file").write_text("mine")

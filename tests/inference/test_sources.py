@@ -32,6 +32,16 @@ def test_a_folder_gives_its_pictures_sorted_and_nothing_hidden(tree):
     assert names(".") == ["a.PNG", "b.jpg", "f[1].jpg", "deep/c.heic", "deep/er/d.tif"]
 
 
+def test_of_a_folder_content_decides_where_the_name_does_not_and_the_rest_is_told(tree):
+    (tree / "lesion").write_bytes(b"\xff\xd8\xff\xe0 the beginning of a JPEG")
+    (tree / "deep" / "scan.dcm").write_bytes(b"\0" * 128 + b"DICM")
+    (tree / "dangling").symlink_to("nowhere")
+    left_out = []
+    found = [path.as_posix() for path in pictures(["."], left_out=left_out.append)]
+    assert found == ["a.PNG", "b.jpg", "f[1].jpg", "lesion", "deep/c.heic", "deep/er/d.tif"]
+    assert [path.as_posix() for path in left_out] == ["dangling", "notes.txt", "deep/scan.dcm"]
+
+
 def test_a_named_file_is_taken_whatever_it_is_called(tree):
     assert names("notes.txt", ".hidden.jpg") == ["notes.txt", ".hidden.jpg"]
 

@@ -27,7 +27,7 @@ def test_an_error_of_ours_becomes_a_problem():
         "status": 503,
         "detail": "It was changed.",
         "code": "bundle",
-        "field": "x.dermaloop",
+        "field": "",
         "way_out": "Copy it again.",
     }
 
@@ -40,3 +40,10 @@ def test_when_to_come_back_is_a_header():
     assert headers_of(WebError("busy", "full", retry_after_s=2)) == {"Retry-After": "2"}
     assert headers_of(WebError("not_ready", "starting")) == {"Retry-After": "2"}, "every 503 says so"
     assert headers_of(WebError("not_found", "nothing")) == {}
+
+
+def test_where_something_lies_on_the_server_is_not_told():
+    full = problem(OutputError("the picture cannot be stored", where="/srv/clinic/images", way_out="Free space."))
+    assert full["status"] >= 500
+    assert "/srv" not in repr(full)
+    assert problem(WebError("file_too_large", "it is missing", field="picture"))["field"] == "picture"

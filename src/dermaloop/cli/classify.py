@@ -76,16 +76,40 @@ def classify(  # noqa: PLR0917 - typer reads the options off the signature
     )
     each = None if overlay is None else _overlays(overlay)
     count = unreadable = 0
+    strangers = Strangers()
     with _destination(chosen, out, classifier) as write, _bar(lambda: pictures(given)) as advance:
-        for prediction in classifier.classify_many(items(pictures(given)), each=each):
+        for prediction in classifier.classify_many(items(pictures(given, left_out=strangers.add)), each=each):
             write(prediction)
             count += 1
             unreadable += prediction.status == "unreadable"
             advance()
         if not count:
             raise typer.BadParameter("there is no picture in what was named", param_hint="PATHS")
+    strangers.tell()
     if unreadable:
         raise typer.Exit(SOME_UNREADABLE)
+
+
+class Strangers:
+    """The files of a folder that are no pictures: counted and told, for one of them may be a lesion after all."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._first = Path()
+
+    def add(self, path: Path) -> None:
+        """One more of them."""
+        self._first = self._first if self._count else path
+        self._count += 1
+
+    def tell(self) -> None:
+        """Says on standard error how many there were, where there were any."""
+        from dermaloop.cli.terminal import shown
+
+        if self._count:
+            first = shown(str(self._first).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+            number = "1 file" if self._count == 1 else f"{self._count} files"
+            typer.echo(f"left out {number} of the folder, no pictures by name or content: {first} first", err=True)
 
 
 def _format(kind: Format | None, out: Path | None) -> Format:

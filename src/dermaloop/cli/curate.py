@@ -40,7 +40,7 @@ def import_(
 
     SOURCE is an importer (ham10000), a name of your own and an importer (clinic_a:folders), or a source of the recipe.
     """
-    from dermaloop.core.manifest import require_writable
+    from dermaloop.core.manifest_place import require_writable
     from dermaloop.curation.build import prepare
     from dermaloop.curation.recipe import read_recipe
 
@@ -60,7 +60,7 @@ def build(
     workers: int = WORKERS,
 ) -> None:
     """Do it all by a recipe: import, examine, find duplicates, split, check, report."""
-    from dermaloop.core.manifest import require_writable
+    from dermaloop.core.manifest_place import require_writable
     from dermaloop.curation import build as building
     from dermaloop.curation.recipe import read_recipe
 

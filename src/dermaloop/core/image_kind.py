@@ -138,7 +138,8 @@ _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", 
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _STILL_BRANDS = frozenset({b"mif1", b"msf1", b"mif2"})
 _BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})
-_LOOK_BYTES = 1024
+LOOK_BYTES = 1024
+"""How much of a file tells its format."""
 
 
 def sniff(content: bytes, name: str = "") -> str:
@@ -156,7 +157,7 @@ def sniff(content: bytes, name: str = "") -> str:
     """
     if not content:
         refuse("empty", name)
-    head = bytes(content[:_LOOK_BYTES])
+    head = bytes(content[:LOOK_BYTES])
     for offset, magic, kind in _MAGIC:
         if head.startswith(magic, offset):
             return kind

@@ -23,8 +23,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from dermaloop.core.errors import ManifestError, OutputError
-from dermaloop.core.files import probe, replacing
+from dermaloop.core.errors import ManifestError
+from dermaloop.core.files import replacing
+from dermaloop.core.manifest_place import kind_of, unwritable
 from dermaloop.core.manifest_row import (
     PLACE_COLUMNS,
     SCHEMA,
@@ -47,7 +48,6 @@ __all__ = [
     "concat",
     "from_rows",
     "read",
-    "require_writable",
 ]
 
 _BATCH_ROWS = 20_000
@@ -151,7 +151,7 @@ class Manifest:
             ManifestError: The ending is neither `.parquet` nor `.csv`.
         """
         path = Path(os.path.abspath(path))  # noqa: PTH100 - resolves "..", unlike Path.absolute, and no links
-        kind = _kind(path)
+        kind = kind_of(path)
         table = self.moved(path.parent).table
         try:
             with replacing(path) as temporary:
@@ -160,7 +160,7 @@ class Manifest:
                 else:
                     pa_csv.write_csv(table, temporary)
         except OSError as error:
-            raise _unwritable(path, error) from error
+            raise unwritable(path, error) from error
 
     def moved(self, folder: Path) -> Manifest:
         """The same rows with paths relative to another folder, where they lie below it; else absolute."""
@@ -176,29 +176,6 @@ class Manifest:
 
         places = {name: [move(value) for value in self.column(name)] for name in PLACE_COLUMNS}
         return Manifest(self.with_columns(**places).table, folder)
-
-
-def require_writable(path: Path) -> None:
-    """Refuses before the work what `Manifest.write` would refuse after it.
-
-    Raises:
-        OutputError: No file can be made there.
-        ManifestError: The ending is neither `.parquet` nor `.csv`.
-    """
-    path = Path(os.path.abspath(path))  # noqa: PTH100
-    _kind(path)
-    try:
-        probe(path)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"the manifest cannot be written ({error.strerror or error})",
-        where=str(path),
-        way_out="Free space or choose another place with --out.",
-    )
 
 
 def from_rows(rows: Iterable[ManifestRow], folder: Path) -> Manifest:
@@ -239,7 +216,7 @@ def read(path: Path) -> Manifest:
             `bad_value`, with the row (counted from 1) and the column.
     """
     path = Path(path).absolute()
-    kind = _kind(path)
+    kind = kind_of(path)
     if not path.is_file():
         raise ManifestError(
             "missing_file", "there is no such manifest", where=str(path), way_out="Make one with 'dermaloop curate'."
@@ -323,18 +300,6 @@ def _read_csv(path: Path) -> pa.Table:
             column = table.column(name)
             table = table.set_column(place, name, pc.if_else(pc.equal(column, ""), None, column))
     return table
-
-
-def _kind(path: Path) -> str:
-    kind = path.suffix.lower().lstrip(".")
-    if kind not in ("parquet", "csv"):
-        raise ManifestError(
-            "unknown_format",
-            f"the ending {path.suffix!r} is unknown",
-            where=str(path),
-            way_out="Name it .parquet or .csv.",
-        )
-    return kind
 
 
 def _text(value: Any) -> str:

@@ -8,30 +8,35 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from dermaloop.core.errors import ImageError
+from dermaloop.core.image_kind import LOOK_BYTES, sniff
 from dermaloop.inference.classifier import Item
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif", ".hif")
 )
-"""Endings of the files that are taken from a folder. Pictures are decoded by content, whatever they are called."""
+"""Endings of the files that are taken from a folder unseen; of others the first bytes decide."""
+
+LeftOut = Callable[[Path], None]
 
 
-def pictures(paths: Iterable[str]) -> Iterator[Path]:
+def pictures(paths: Iterable[str], *, left_out: LeftOut | None = None) -> Iterator[Path]:
     """The files meant by paths, lazily, one at a time.
 
     Args:
-        paths: A file; a folder, for all files below it with one of `SUFFIXES`, sorted, hidden ones left out; or a
-            pattern with *, ?, [ ] or ** where no file has that very name.
+        paths: A file; a folder, for all files below it that are called or begin like a picture, sorted, hidden ones
+            left out; or a pattern with *, ?, [ ] or ** where no file has that very name.
+        left_out: Called with each file of a folder that is neither called nor begins like a picture.
 
     Yields:
         Files in the order given. A path to nothing is yielded as it is, so that its refusal is seen.
     """
     for path in paths:
         if os.path.isdir(path):  # noqa: PTH112 - an empty path is a folder to Path, and nothing here
-            yield from _below(Path(path))
+            yield from _below(Path(path), left_out)
         elif glob.has_magic(path) and not os.path.lexists(path):
             yield from _matching(path)
         else:
@@ -54,12 +59,29 @@ def items(paths: Iterable[Path]) -> Iterator[Item]:
         yield Item(name, path)
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def _below(folder: Path, left_out: LeftOut | None) -> Iterator[Path]:
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:  # noqa: PTH122 - a million
-                yield Path(place) / name
+            if name.startswith("."):
+                continue
+            path = Path(place) / name
+            if os.path.splitext(name)[1].lower() in SUFFIXES or _begins_like_a_picture(path):  # noqa: PTH122 - a million
+                yield path
+            elif left_out is not None:
+                left_out(path)
+
+
+def _begins_like_a_picture(path: Path) -> bool:
+    """Whether the first bytes are a picture's; a file that is no plain one, or cannot be read, is not looked into."""
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as stream:
+            sniff(stream.read(LOOK_BYTES))
+    except (OSError, ImageError):
+        return False
+    return True
 
 
 def _matching(pattern: str) -> Iterator[Path]:

@@ -143,7 +143,8 @@ def problem(error: DermaloopError) -> dict[str, Any]:
         "status": int(status),
         "detail": f"{error.what[:1].upper()}{error.what[1:]}.",
         "code": code,
-        "field": error.where,
+        # Where something is on the server is its own business, and stands in its log.
+        "field": error.where if status < HTTPStatus.INTERNAL_SERVER_ERROR else "",
         "way_out": error.way_out,
     }
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from dermaloop.core.errors import ManifestError, UnknownDiagnosisError
 from dermaloop.core.manifest import SITES, Confirmation, ImageType, ManifestRow
+from dermaloop.core.manifest_place import require_text
 from dermaloop.core.taxonomy import Diagnosis, Label, format_candidates, from_code
 
 MISSING_FILE = "missing_file"
@@ -299,15 +300,7 @@ def row(settings: Settings, image_id: str, place: tuple[Path, str], label: Label
         ManifestError: `bad_value`: the file's name is no text, so no table could hold it.
     """
     path, reject_reason = place
-    try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
-        raise ManifestError(
-            "bad_value",
-            "the name of this picture's file is not UTF-8 text",
-            where=str(path).encode(errors="backslashreplace").decode(),
-            way_out="Rename it, or move it out of the folder.",
-        ) from error
+    require_text(path)
     columns = {"pixel_aspect": 1.0, "image_type": ImageType.DERMOSCOPIC, **other}
     for name in ("licence", "pixel_aspect", "image_type"):
         columns[name] = getattr(settings, name) or columns.get(name, "")
