@@ -108,6 +108,7 @@ def run(work: Path, curated: Manifest, weights: Path, size: Size = FULL) -> dict
         practice.crown(store, work / "first" / "model.dermaloop")
         for month in range(1, size.last + 1):
             study.step(f"month-{month}", partial(_month, study, store, month))
+        study.step("second", lambda: _second(study, store))
     study.step("unchecked", lambda: _unchecked(study))
     study.step("labels", lambda: asides.label_check(
         study.first, list(study.cohort.months[: size.months]), study.plan, size.seed))  # fmt: skip
@@ -145,24 +146,37 @@ def _month(study: Study, store: Store, month: int) -> dict[str, Any]:
     if month == study.size.last:
         found["foreign_cases"] = practice.take_month(store, study.cohort.foreign, month + 1)
         found["watch_after"] = practice.watched(store, before)
+    return found | _after_turn(study, store, month, before, wrong)
+
+
+def _second(study: Study, store: Store) -> dict[str, Any]:
+    """The turn after the last month: no new cases, but the lead has looked at what was doubted."""
+    month = study.size.last + 1
+    reviewed = practice.review(store, frozenset())
+    before = _before(study, store, month)
+    return {"reviewed": reviewed} | _after_turn(study, store, month, before, frozenset())
+
+
+def _after_turn(study: Study, store: Store, month: int, before: Bundle, wrong: frozenset[str]) -> dict[str, Any]:
+    """A turn, the lead's signature where it passed, and what serves then."""
     outcome = _turn(study, store, month)
     if outcome["word"] == "proposed":
         practice.promote(store, outcome["model"])
     after = practice.champion(store)
-    found |= {"outcome": outcome["word"], "said": outcome["said"], "gates": outcome["gates"]}
+    found: dict[str, Any] = {"outcome": outcome["word"], "said": outcome["said"], "gates": outcome["gates"]}
     found |= _checked(study, store, month, wrong)
     found["served"] = study.figures(after)
     found["against_first"] = study.difference(study.first, after)
     found["against_before"] = study.difference(before, after)
     challenger = study.turn_folder(month) / "challenger.dermaloop"
-    if challenger.is_file():
-        found["challenger"] = study.figures(open_bundle(challenger))
-        found["challenger_against_before"] = study.difference(before, open_bundle(challenger))
-    if month == study.size.last:
+    made = open_bundle(challenger) if challenger.is_file() else None
+    if made is not None:
+        found["challenger"] = study.figures(made)
+        found["challenger_against_before"] = study.difference(before, made)
+    if month >= study.size.last:
         found["foreign"] = {"before": study.figures(before, "foreign"), "after": study.figures(after, "foreign"),
                             "difference": study.difference(before, after, "foreign")}  # fmt: skip
-        if challenger.is_file():
-            made = open_bundle(challenger)
+        if made is not None:
             found["foreign"] |= {"challenger": study.figures(made, "foreign"),
                                  "challenger_difference": study.difference(before, made, "foreign")}  # fmt: skip
     return found
@@ -195,8 +209,10 @@ def _checked(study: Study, store: Store, month: int, wrong: frozenset[str]) -> d
     """What may train after the checks, and what they flagged of this month's confirmations."""
     checked = manifests.read(study.turn_folder(month) / "checked" / MANIFEST)
     gathered = json.loads((study.turn_folder(month) / "gathered" / TABLE).read_text(encoding="utf-8"))
-    own = set(study.cohort.months[month - 1].groups())
-    flagged = practice.flagged(store) & own
+    foreign = set(study.cohort.foreign.groups())
+    own = foreign if month > study.size.last else set(study.cohort.months[month - 1].groups())
+    every = practice.flagged(store)
+    flagged = every & own
     return {
         "excluded": gathered["excluded"],
         "gathered": len(checked),
@@ -205,6 +221,7 @@ def _checked(study: Study, store: Store, month: int, wrong: frozenset[str]) -> d
         "rejected": checked.column("reject_reason").count("rejected"),
         "wrong": len(wrong),
         "flagged": len(flagged),
+        "foreign_flagged": len(every & foreign),
         "wrong_flagged": len(flagged & wrong),
     }
 

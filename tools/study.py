@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 _NONE = "-"
+SECOND = "after the lead looked"
+OUTCOME = {"missed", "needless", "malignant", "calibration"}
+"""What the watch measures on confirmed cases."""
 STUDY = Path(__file__).resolve().parents[1] / "docs/study.json"
 Found = Mapping[str, Any]
 
@@ -107,6 +110,7 @@ def months(found: Found | None = None) -> str:
         line(kind(found, month), found[f"month-{month}"]["served"], outcome(found[f"month-{month}"]))
         for month in months_of(found)
     ]
+    rows.append(line(SECOND, found["second"]["served"], outcome(found["second"])))
     rows.append(line("everything at once", found["ceiling"]["frozen"], "the ceiling"))
     return table(header, rows)
 
@@ -164,35 +168,46 @@ def poison(found: Found | None = None) -> str:
     return table(["Poisoned month", ""], rows)
 
 
-def foreign(found: Found | None = None) -> str:
-    """The other source: when the watch raised an alarm, and what refining closed of the gap."""
+def drift(found: Found | None = None) -> str:
+    """What the watch said when the other source came."""
     found = found or read()
     one = found[f"month-{months_of(found)[-1]}"]
-    own, visits = one["foreign"], one["watch"]["visits"]
-    late = {name: visit - visits for name, visit in one["watch_after"]["alarms"].items()
-            if name not in one["watch"]["alarms"]}  # fmt: skip
+    visits, earlier, later = one["watch"]["visits"], one["watch"]["alarms"], one["watch_after"]["alarms"]
+    late = {name: visit - visits for name, visit in later.items() if name not in earlier and name not in OUTCOME}
     said = ", ".join(f"{name} after {delay}" for name, delay in sorted(late.items(), key=lambda item: item[1]))
+    told = ", ".join(sorted(set(later) & OUTCOME - set(earlier)))
     rows = [
-        ["Visits under that champion before the change, and alarms then",
-         f"{visits}; {', '.join(one['watch']['alarms']) or 'none'}"],
-        ["Alarms after the change, with visits from it", said or "none"],
-        ["The turn", outcome(one)],
+        ["Visits under that champion before the change; alarms then", f"{visits}; {', '.join(earlier) or 'none'}"],
+        ["Alarms of pictures and answers, with visits from the change", said or "none"],
+        ["Alarms of the outcome", told or "none"],
+    ]
+    return table(["The watch", ""], rows)
+
+
+def foreign(found: Found | None = None) -> str:
+    """What refining closed of the gap on the other source's held-out pictures."""
+    found = found or read()
+    last, second = found[f"month-{months_of(found)[-1]}"], found["second"]
+    before, top = last["foreign"]["before"], found["ceiling"]["foreign"]
+    rows = [_on_foreign("served before", before, before, top, "")]
+    for name, one in (("challenger of the month", last), ("challenger after the lead looked", second)):
+        if "challenger" in one["foreign"]:
+            rows.append(_on_foreign(name, one["foreign"]["challenger"], before, top, outcome(one)))
+    rows.append(_on_foreign("everything at once", top, before, top, ""))
+    header = ["On ISIC 2017, held out", "Balanced accuracy", "AUC for malignancy", "Part of the gap closed, of each",
+              "Declined", "Turn"]  # fmt: skip
+    return table(header, rows)
+
+
+def _on_foreign(name: str, figures: Found, before: Found, top: Found, said: str) -> list[str]:
+    closed = []
+    for metric in ("balanced_accuracy", "malignant_auc"):
+        gap = top[metric]["value"] - before[metric]["value"]
+        closed.append(f"{(figures[metric]['value'] - before[metric]['value']) / gap:.0%}" if gap > 0 else "no gap")
+    return [
+        name, number(figures["balanced_accuracy"]), number(figures["malignant_auc"]),
+        _NONE if figures in (before, top) else ", ".join(closed), f"{figures['declined']:.1%}", said or _NONE,
     ]  # fmt: skip
-    for name, title in (("balanced_accuracy", "Balanced accuracy"), ("malignant_auc", "AUC for malignancy")):
-        rows.append([f"{title} on the other source: served before", number(own["before"][name])])
-        if "challenger" in own:
-            word = "challenger, now serving" if one["outcome"] == "proposed" else "challenger, refused"
-            rows.append([f"{title}: {word}", number(own["challenger"][name])])
-            rows.append([f"{title}: its change", change(own["challenger_difference"][name])])
-        top = found["ceiling"]["foreign"][name]
-        rows.append([f"{title}: everything at once", number(top)])
-        gap = top["value"] - own["before"][name]["value"]
-        now = own.get("challenger", own["after"])[name]["value"] - own["before"][name]["value"]
-        rows.append([f"{title}: part of the gap closed", f"{now / gap:.0%} of {gap:.3f}" if gap > 0 else "no gap"])
-    rows.append(["Declined there: before, after the turn, everything at once",
-                 ", ".join(f"{side['declined']:.1%}" for side in (
-                     own["before"], own.get("challenger", own["after"]), found["ceiling"]["foreign"]))])  # fmt: skip
-    return table(["The other source", ""], rows)
 
 
 def freezing(found: Found | None = None) -> str:
@@ -268,7 +283,8 @@ def same(found: Found | None = None) -> str:
 
 PARTS = {
     "study-parts": parts, "study-months": months, "study-challengers": challengers, "study-gates": gates,
-    "study-poison": poison, "study-foreign": foreign, "study-freezing": freezing, "study-labels": labels,
+    "study-poison": poison, "study-drift": drift, "study-foreign": foreign, "study-freezing": freezing,
+    "study-labels": labels,
     "study-gaps": gaps, "study-same": same,
 }  # fmt: skip
 """Every table, by the name of its mark."""

@@ -6,7 +6,7 @@ Owns how it looks. Refuses to compute: it draws what `study.json` holds. The tab
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,12 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
         found: What the study found.
         path: The SVG file to write.
     """
-    months = sorted(int(name.removeprefix("month-")) for name in found if name.startswith("month-"))
+    numbers = sorted(int(name.removeprefix("month-")) for name in found if name.startswith("month-"))
+    turns = {month: found[f"month-{month}"] for month in numbers} | {numbers[-1] + 1: found["second"]}
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(8.4, 3.9), layout="constrained")
         for axes, (name, title) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
-            _panel(axes, found, months, name)
+            _panel(axes, found, turns, name)
             axes.set_title(title, loc="left", fontsize=10.5)
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4)
@@ -45,9 +46,9 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
             figure.savefig(temporary, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
 
 
-def _panel(axes: Axes, found: Mapping[str, Any], months: Sequence[int], name: str) -> None:
-    places = [0, *months]
-    served = [found["first"]["frozen"][name], *(found[f"month-{month}"]["served"][name] for month in months)]
+def _panel(axes: Axes, found: Mapping[str, Any], turns: Mapping[int, Any], name: str) -> None:
+    places = [0, *turns]
+    served = [found["first"]["frozen"][name], *(one["served"][name] for one in turns.values())]
     for figure, colour, style, label in (
         (found["first"]["frozen"][name], GREY, (0, (4, 2)), "never refined"),
         (found["ceiling"]["frozen"][name], ORANGE, (0, (1, 1.5)), "everything at once"),
@@ -61,17 +62,16 @@ def _panel(axes: Axes, found: Mapping[str, Any], months: Sequence[int], name: st
         color=TEAL, marker="o", markersize=5, linewidth=1.8, elinewidth=1, capsize=2.5, label="what serves", zorder=3,
     )  # fmt: skip
     refused = [
-        (month, found[f"month-{month}"]["challenger"][name]["value"])
-        for month in months
-        if "challenger" in found[f"month-{month}"] and found[f"month-{month}"]["outcome"] != "proposed"
+        (place, one["challenger"][name]["value"])
+        for place, one in turns.items()
+        if "challenger" in one and one["outcome"] != "proposed"
     ]
     axes.plot(
-        [month for month, _ in refused], [value for _, value in refused], linestyle="none", marker="x", color=INK,
+        [place for place, _ in refused], [value for _, value in refused], linestyle="none", marker="x", color=INK,
         markersize=6, label="challenger that was refused", zorder=4,
     )  # fmt: skip
-    size = found["about"]["size"]
-    words = {size["months"] + 1: "poisoned", size["months"] + 2: "two\nsources"}
-    axes.set_xticks(
-        places, ["start", *(f"{month}\n{words[month]}" if month in words else str(month) for month in months)]
+    months = found["about"]["size"]["months"]
+    axes.set_xticks(places, ["start", *map(str, turns)])
+    axes.set_xlabel(
+        f"after turn ({months + 1}: poison, {months + 2}: other source, {months + 3}: review)", fontsize=8.5
     )
-    axes.set_xlabel("after the turn of month")

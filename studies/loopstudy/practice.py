@@ -34,7 +34,7 @@ from dermaloop.core.taxonomy import MALIGNANT, Diagnosis
 from dermaloop.inference.classifier import Classifier, Item
 from dermaloop.monitoring.findings import State
 from dermaloop.monitoring.look import look
-from dermaloop.monitoring.measures import Limits
+from dermaloop.monitoring.measures import MEASURES, Group, Limits
 from dermaloop.pipeline.watch import confirmed_of, seed_of, stated_of, stream_of
 
 CLINICIANS = ("Dr. Adams", "Dr. Baker", "Dr. Costa", "Dr. Duarte")
@@ -236,6 +236,8 @@ def flagged(store: Store) -> frozenset[str]:
 def watched(store: Store, bundle: Bundle) -> dict[str, Any]:
     """What the watch says of everything that a bundle answered, at its own limits: each alarm with its visit.
 
+    An alarm of the outcome has the number of its confirmed case instead.
+
     The study takes months in within minutes; the watch stakes by the time between visits, so they are spread over the
     days that they stand for, in their order. Findings come ten days after the visit.
     """
@@ -248,9 +250,10 @@ def watched(store: Store, bundle: Bundle) -> dict[str, Any]:
     seen = [replace(one, at=at) for one, at in zip(pictures, spread, strict=True)]
     told = [replace(one, at=at) for one, at in zip(cases, known, strict=True)]
     found = look(stream_of(seen, bundle), confirmed_of(told), stated_of(bundle), Limits(), seed=seed_of(pictures))
-    at = np.array([one.timestamp() for one in spread])
+    visits, told_at = (np.array([at.timestamp() for at in times]) for times in (spread, known))
+    outcome = {name for name, measure in MEASURES.items() if measure.group is Group.OUTCOME}
     alarms = {
-        one.name: int(np.searchsorted(at, one.found)) + 1
+        one.name: int(np.searchsorted(told_at if one.name in outcome else visits, one.found)) + 1
         for one in found.findings
         if one.state is State.ALARM and one.found is not None
     }

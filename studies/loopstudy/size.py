@@ -52,7 +52,7 @@ class Size:
     network: str = "mobilenetv2_100"
     start: str = "mobilenetv2_100.safetensors"
     champion_steps: int = 800
-    ceiling_steps: int = 1200
+    ceiling_steps: int = 1000
     turn_steps: int = 120
     batch: int = 32
     train_px: int = 128
