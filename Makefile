@@ -59,7 +59,7 @@ bench: dev  ## Measure speed: classifying, training, serving (a quarter of an ho
 
 clean:  ## Remove caches and build products, keep the environments.
 	rm -rf build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests tools benchmarks studies -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## Remove the environments too.
 	rm -rf $(BASE) $(APP) $(DEV)

@@ -6,7 +6,7 @@
 A first champion is trained on a part of HAM10000; the rest comes month by month as confirmed cases of a practice, and
 `dermaloop refine` takes a turn each month. Then a month with a fifth of its confirmations wrong, and one in which the
 pictures of another source come. docs/study.md says what is compared with what. Killed at any moment, the same command
-goes on. About an hour on one processor core; set OMP_NUM_THREADS=1 where others work beside it.
+goes on. An hour and a quarter on one processor core; set OMP_NUM_THREADS=1 where others work beside it.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import speed_tables
+import study
 from results import results
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -330,6 +331,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "speed-folder": speed_tables.classify_folder,
     "speed-training": speed_tables.training,
     "speed-server": speed_tables.server,
+    **study.PARTS,
     **{f"options-{name}": functools.partial(options, name) for name in COMMAND_NAMES},
 }
 

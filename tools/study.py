@@ -133,7 +133,8 @@ def challengers(found: Found | None = None) -> str:
 def gates(found: Found | None = None) -> str:
     """What every gate measured in every turn."""
     found = found or read()
-    turns = {month: found[f"month-{month}"]["gates"] for month in months_of(found)}
+    turns = {f"Month {kind(found, month)}": found[f"month-{month}"]["gates"] for month in months_of(found)}
+    turns["After the review"] = found["second"]["gates"]
     names = [gate["name"] for gate in next(iter(turns.values()), [])]
     rows = []
     for place, name in enumerate(names):
@@ -143,7 +144,7 @@ def gates(found: Found | None = None) -> str:
             word = {True: "passed", False: "**failed**", None: "not judged"}[gate["passed"]]
             cells.append(word if gate["measured"] is None else f"{word} {gate['measured']:+.3f}")
         rows.append([f"`{name}`", *cells])
-    return table(["Gate", *(f"Month {kind(found, month)}" for month in turns)], rows)
+    return table(["Gate", *turns], rows)
 
 
 def poison(found: Found | None = None) -> str:

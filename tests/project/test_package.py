@@ -94,7 +94,7 @@ ALLOWED = {
 
 
 LAYERS = sorted(path.parent for path in (ROOT / "src/dermaloop").glob("*/__init__.py"))
-AROUND = [ROOT / name for name in ("tests", "tools", "benchmarks", "docs")]
+AROUND = [ROOT / name for name in ("tests", "tools", "benchmarks", "studies", "docs")]
 OURS = {"dermaloop", "__future__", "support"} | {
     path.stem for name in ("tools", "benchmarks", "studies") for path in (ROOT / name).iterdir()
 }
