@@ -64,7 +64,10 @@ def visits(store: Any, classifier: Classifier, monkeypatch: Any, *, first: int =
 def refined(store: Any, folder: Path, **changes: Any) -> tuple[Outcome, ModelVersion | None]:
     """A real turn against the champion of a store, by a plan whose margins are easy to meet, on drawn lesions."""
     original = lesion_manifest(
-        folder / "original", sources=("alpha",), per_split={Split.TRAIN: 16, Split.CALIBRATION: 16}
+        folder / "original",
+        sources=("alpha",),
+        # The clinic's own splits follow random ids: a split may be empty there.
+        per_split={Split.TRAIN: 16, Split.VALIDATION: 4, Split.CALIBRATION: 16},
     )
     frozen = lesion_manifest(folder / "frozen", sources=("omega",), per_split={Split.TEST: 24}, size_px=80)
     plan = easy_plan(

@@ -256,7 +256,7 @@ def test_a_worklist_filters_by_state_search_and_patient(program, lesion_jpeg, bl
         (f"patient_id={NOWHERE}", set()),
     ):
         assert {row["case"]["id"] for row in get(program, f"/cases?{query}")["cases"]} == wanted, query
-    assert get(program, "/case-counts") == {"open": 1, "awaiting": 1, "done": 0, "declined": 1}
+    assert get(program, "/case-counts") == {"open": 1, "awaiting": 1, "done": 0, "declined": 1, "suggested": 0}
 
 
 def test_a_wrong_cursor_or_filter_is_named(program):

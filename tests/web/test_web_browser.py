@@ -295,7 +295,7 @@ def test_everything_can_be_done_by_keyboard(open_page, lesion_file):
         reached.append(page.evaluate("() => document.activeElement.className || document.activeElement.tagName"))
         if reached[-1] == "SUMMARY":
             break
-    assert reached == ["quiet", "item-state", "heat-slider", "SUMMARY"]
+    assert reached == ["A", "quiet", "item-state", "heat-slider", "SUMMARY"]  # the link: how to keep a result
     page.keyboard.press("Enter")
     expect(article.get_by_text("Sensitivity 96%")).to_be_visible()
 

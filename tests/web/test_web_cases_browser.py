@@ -232,6 +232,7 @@ def test_a_case_from_signing_in_to_the_confirmed_diagnosis(open_page, files, sto
 def test_the_worklist_is_walked_by_keyboard_and_letters_stay_letters(open_page, files):
     page = open_page("/worklist")
     for pseudonym in ("K-1", "K-2", "K-3"):
+        page.get_by_role("link", name="Worklist").first.click()
         _make_patient(page, pseudonym)
         _make_lesion(page)
         _add_visit(page, "2026-03-01", files[0])

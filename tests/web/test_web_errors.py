@@ -27,7 +27,7 @@ def test_an_error_of_ours_becomes_a_problem():
         "status": 503,
         "detail": "It was changed.",
         "code": "bundle",
-        "field": "",
+        "field": "x.dermaloop",
         "way_out": "Copy it again.",
     }
 

@@ -8,6 +8,7 @@ named reason), so that one bad file does not hide the others' answers.
 from __future__ import annotations
 
 from http import HTTPStatus
+from pathlib import PurePath
 from typing import Any
 
 from dermaloop.core.errors import DermaloopError
@@ -143,8 +144,8 @@ def problem(error: DermaloopError) -> dict[str, Any]:
         "status": int(status),
         "detail": f"{error.what[:1].upper()}{error.what[1:]}.",
         "code": code,
-        # Where something is on the server is its own business, and stands in its log.
-        "field": error.where if status < HTTPStatus.INTERNAL_SERVER_ERROR else "",
+        # Where something lies on the server is its own business, and stands in its log.
+        "field": "" if PurePath(error.where).is_absolute() else error.where,
         "way_out": error.way_out,
     }
 
