@@ -180,6 +180,9 @@ def test_what_a_folder_holds_beside_pictures_is_counted_not_passed_over(bundle, 
     assert "left out" not in outcome.stdout
     assert "a lesion without an ending" in outcome.stdout
     assert "\x1b" not in outcome.output
+    for photo in [*photos.glob("*.jpg"), photos / "a lesion without an ending"]:
+        photo.unlink()
+    assert "left out 2 files" in run(bundle, photos).output, "where there is no picture at all, too"
 
 
 @pytest.mark.parametrize("kind", ["table", "csv", "json", "parquet"])

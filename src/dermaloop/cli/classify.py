@@ -84,6 +84,7 @@ def classify(  # noqa: PLR0917 - typer reads the options off the signature
             unreadable += prediction.status == "unreadable"
             advance()
         if not count:
+            strangers.tell()
             raise typer.BadParameter("there is no picture in what was named", param_hint="PATHS")
     strangers.tell()
     if unreadable:
@@ -105,9 +106,10 @@ class Strangers:
     def tell(self) -> None:
         """Says on standard error how many there were, where there were any."""
         from dermaloop.cli.terminal import shown
+        from dermaloop.inference.sources import name_of
 
         if self._count:
-            first = shown(str(self._first).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+            first = shown(name_of(self._first))
             number = "1 file" if self._count == 1 else f"{self._count} files"
             typer.echo(f"left out {number} of the folder, no pictures by name or content: {first} first", err=True)
 

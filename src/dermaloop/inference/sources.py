@@ -54,9 +54,12 @@ def listed(lines: Iterable[str]) -> Iterator[str]:
 def items(paths: Iterable[Path]) -> Iterator[Item]:
     """The pictures to classify, called by their paths as given."""
     for path in paths:
-        # A file name need not be valid text; what cannot be written to a table is shown as its escape.
-        name = str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        yield Item(name, path)
+        yield Item(name_of(path), path)
+
+
+def name_of(path: Path) -> str:
+    """A path as text: a file name need not be valid text; what cannot be written to a table is shown as its escape."""
+    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _below(folder: Path, left_out: LeftOut | None) -> Iterator[Path]:
