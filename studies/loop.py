@@ -241,7 +241,8 @@ def _beside(study: Study, name: str, recipe: Any, rows: Manifest, month: int) ->
 
 
 def _freezing(study: Study) -> dict[str, Any]:
-    month, base = study.size.months, study.cohort.base
+    base, months = study.cohort.base, range(1, study.size.months + 1)
+    month = max(number for number in months if (study.turn_folder(number) / "challenger.dermaloop").is_file())
     folder = study.turn_folder(month)
     recipe = asides.unfrozen(asides.turn_recipe(folder, study.plan, base))
     return _beside(study, "unfrozen", recipe, asides.turn_rows(folder, base), month)

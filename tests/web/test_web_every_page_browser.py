@@ -151,6 +151,7 @@ def looked_at(browser, clinic):
 def _problems(page, *, rules=True):
     """What is wrong with the page as it stands: wider than the screen, or found by axe."""
     found = []
+    page.wait_for_load_state("load")  # what was waited for can be seen before the style sheets are there
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
         if (wide := page.evaluate("document.documentElement.scrollWidth")) > width:
