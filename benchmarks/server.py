@@ -141,7 +141,7 @@ def load(address: str, token: str, folder: Path, in_flight: int, requests: int) 
 
 
 @contextlib.contextmanager
-def serving(folder: Path, bundle: Path, port: int) -> Iterator[tuple[int, str, str]]:
+def serving(folder: Path, bundle: Path, port: int | None) -> Iterator[tuple[int, str, str]]:
     """Runs the server; gives its process id, the address to classify at, and a token."""
     store = open_store(folder / "store")
     with store.database.begin() as transaction:
@@ -151,9 +151,8 @@ def serving(folder: Path, bundle: Path, port: int) -> Iterator[tuple[int, str, s
         )
     store.close()
     command = ["-c", "from dermaloop.cli import main; main()", "serve", "--store", str(folder / "store")]
-    with subprocess.Popen(
-        [sys.executable, *command, "--bundle", str(bundle), "--port", str(port)], stdout=subprocess.PIPE, text=True
-    ) as process:
+    command += ["--bundle", str(bundle)] + ([] if port is None else ["--port", str(port)])
+    with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
@@ -301,7 +300,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--pictures", type=Path, help="folder of photographs; without it, drawn ones")
     parser.add_argument("--count", type=int, default=100, help="different pictures")
     parser.add_argument("--bundle", type=Path, help="bundle to serve; without it, the one that ships")
-    parser.add_argument("--port", type=int, default=8790)
+    parser.add_argument("--port", type=int, help="port of the server; without it, the first free one from 8000 on")
     parser.add_argument("--json", type=Path, help="file to write everything into")
     parser.add_argument("--generate", nargs=4, help=argparse.SUPPRESS)
     return parser.parse_args()

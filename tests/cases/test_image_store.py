@@ -31,7 +31,7 @@ def overwrite(images, sha256, content):
         images._system.pipe_file(images._path(name_of(sha256)), content)
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(content=st.binary(min_size=1, max_size=2000))
 def test_what_is_put_is_read(images, content):
     sha256 = put(images, content)

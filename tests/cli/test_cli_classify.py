@@ -276,7 +276,7 @@ def test_terminated_it_leaves_no_temporary_file(bundle, photos, tmp_path):
         assert done.poll() is None
         wait.wait(0.02)
     done.terminate()
-    assert done.communicate(timeout=60)[1] == ""
+    assert done.communicate(timeout=180)[1] == ""
     assert done.returncode == 143
     assert list(out.parent.iterdir()) == []
 

@@ -167,7 +167,7 @@ def test_the_practice_is_changed_and_the_answer_hidden_until_the_impression_is_i
 def test_a_screening_list_is_made_filled_and_read(client, jpeg):
     made = client.make_screening("Camera 2")
     assert client.add_to_screening(made.id, [("a.jpg", jpeg), ("b.txt", b"x")]).arrived == 2
-    for _ in range(600):
+    for _ in range(3600):
         if not client.screening(made.id).waiting:
             break
         time.sleep(0.05)
@@ -178,7 +178,7 @@ def test_a_screening_list_is_made_filled_and_read(client, jpeg):
 def test_a_screening_s_picture_is_given_to_a_lesion_and_the_table_saved(client, lesion, jpeg, tmp_path):
     made = client.make_screening("Camera 3")
     client.add_to_screening(made.id, [("a.jpg", jpeg)])
-    for _ in range(600):
+    for _ in range(3600):
         if not client.screening(made.id).waiting:
             break
         time.sleep(0.05)

@@ -75,7 +75,7 @@ def test_folder_and_file_have_the_same_identity_and_writing_twice_gives_the_same
     assert file.read_bytes() == before
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_one_flipped_bit_is_refused_by_name(tmp_path, packed, data):
     path = written(tmp_path, packed=packed)
@@ -94,7 +94,7 @@ def test_one_flipped_bit_is_refused_by_name(tmp_path, packed, data):
     assert str(path) in str(caught.value)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_a_flipped_bit_in_the_zip_itself_changes_nothing_or_is_refused(tmp_path, place, bit):
     path = written(tmp_path, packed=True)

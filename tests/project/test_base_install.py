@@ -102,17 +102,17 @@ def serving(base: Path, bundle: Path, store: Path) -> Iterator[str]:
     )
     try:
         link = re.search(r"http://\S+/enter/\S+", process.stdout.readline())
-        assert link, process.communicate(timeout=30)
+        assert link, process.communicate(timeout=180)
         yield link[0]
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=180)
 
 
 def test_it_serves_the_page_and_the_api_by_the_link_that_it_prints(base, lesion, tmp_path):
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     with serving(base, toy_bundle(tmp_path), tmp_path / "store") as link:
-        with browser.open(link, timeout=60) as answer:
+        with browser.open(link, timeout=180) as answer:
             page = answer.read().decode()
         assert "Not a medical device." in page
         token = re.search(r'name="form_token" value="(\w+)"', page)[1]
@@ -127,7 +127,7 @@ def test_it_serves_the_page_and_the_api_by_the_link_that_it_prints(base, lesion,
         )
         headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", "X-Form-Token": token}
         address = link.partition("/enter/")[0] + "/api/v1/classify"
-        with browser.open(urllib.request.Request(address, body, headers), timeout=60) as answer:
+        with browser.open(urllib.request.Request(address, body, headers), timeout=180) as answer:
             said = json.loads(answer.read())
     assert "lesion.jpg" in json.dumps(said)
     assert re.search(r'"status": "(assessed|abstained)"', json.dumps(said))

@@ -6,7 +6,6 @@ a processor) run only where `DERMALOOP_TEST_BENCHMARKS` is set in the environmen
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -28,12 +27,6 @@ ROOT = Path(__file__).resolve().parents[2]
 LONG = pytest.mark.skipif(
     "DERMALOOP_TEST_BENCHMARKS" not in os.environ, reason="a minute: set DERMALOOP_TEST_BENCHMARKS to run it"
 )
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 def ran(name: str, *options: str) -> str:
@@ -107,7 +100,7 @@ def test_training(tmp_path):
 
 def test_the_server(tmp_path):
     pytest.importorskip("aiohttp")
-    options = ["--requests", "24", "--levels", "1,12", "--alone", "4", "--count", "3", "--port", str(free_port())]
+    options = ["--requests", "24", "--levels", "1,12", "--alone", "4", "--count", "3"]
     bundle = toy_bundle(tmp_path, packed=True)
     ran("server", *options, "--bundle", str(bundle), "--json", str(tmp_path / "server.json"))
     found = json.loads((tmp_path / "server.json").read_text())

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-START_S = 60
+START_S = 180
 
 
 def find_binaries() -> Path | None:

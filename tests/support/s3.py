@@ -19,23 +19,35 @@ START_S = 60
 @contextlib.contextmanager
 def serving_s3() -> Iterator[str]:
     """Runs the server on a free port; gives its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     # It logs each request: a file holds them all, where a pipe that nobody reads would fill and stop the server.
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-        )
+        process, address = _start(log)
         try:
-            address = f"http://127.0.0.1:{port}"
-            _wait(process, address, log)
             yield address
         finally:
             process.terminate()
             process.wait()
+
+
+def _start(log: IO[bytes], tries: int = 5) -> tuple[subprocess.Popen[bytes], str]:
+    """The server and its address. Another program can take the port between its being found free and its use."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=log,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait(process, address, log)
+    except RuntimeError:
+        process.wait()
+        if tries <= 1:
+            raise
+        return _start(log, tries - 1)
+    return process, address
 
 
 def _wait(process: subprocess.Popen[bytes], address: str, log: IO[bytes]) -> None:

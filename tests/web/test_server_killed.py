@@ -45,7 +45,7 @@ from support.toy import toy_bundle
 KILLS = int(os.environ.get("DERMALOOP_TEST_KILLS", "5"))
 SEED = int(os.environ.get("DERMALOOP_TEST_SEED", "4"))
 PROGRAMS = 3
-PATIENCE_S = 60
+PATIENCE_S = 180
 STEPS = ("patient", "lesion", "upload", "impression", "confirmation")
 TABLES = {
     "patient": tables.PatientRow,

@@ -275,7 +275,7 @@ def test_a_wrong_cursor_or_filter_is_named(program):
 
 
 def _assessed(program, screening):
-    for _ in range(600):
+    for _ in range(3600):
         found = get(program, f"/screenings/{screening}")
         if not found["waiting"]:
             return found

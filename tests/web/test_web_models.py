@@ -55,7 +55,7 @@ def answering(client):
     return client.get("/api/v1/model").json()["identity"]
 
 
-def until(condition, *, seconds=90):
+def until(condition, *, seconds=180):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

@@ -36,7 +36,7 @@ from support.people import PASSWORD, add_account, make_token
 LONG = "DERMALOOP_TEST_ROLLBACKS" in os.environ
 ROUNDS = int(os.environ.get("DERMALOOP_TEST_ROLLBACKS", "2"))
 PROGRAMS = 3
-PATIENCE_S = 60
+PATIENCE_S = 180
 
 
 class Load:

@@ -27,7 +27,8 @@ from support.hostile import save
 from support.toy import toy_bundle
 
 CRASHES = int(os.environ.get("DERMALOOP_TEST_CRASHES", "2"))
-PICTURES = 200
+PICTURES = 10_000
+"""More than a server takes in before it is killed."""
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def start(tmp_path):
             line = process.stdout.readline()
             link = re.fullmatch(r"dermaloop is ready: (http://\S+/)(enter/\S+)\n", line)
             assert link, line + process.stderr.read()
-            with httpx.Client(base_url=link[1], follow_redirects=True, timeout=60) as client:
+            with httpx.Client(base_url=link[1], follow_redirects=True, timeout=180) as client:
                 client.get(link[2])
                 token = re.search(r'name="form_token" value="(\w+)"', client.get("/screenings").text)[1]
                 client.headers["X-Form-Token"] = token
@@ -68,9 +69,13 @@ def start(tmp_path):
     return serve
 
 
-def send_until_killed(process, client, place, first):
-    """Sends pictures, two at a time, until the server dies; gives the names that it acknowledged."""
-    acknowledged = []
+def send_until_killed(process, client, place, first, moments):
+    """Sends pictures, two at a time, until the server dies; gives the names that it acknowledged.
+
+    It is killed a moment after it has acknowledged a few, however long it takes for them.
+    """
+    acknowledged, enough = [], moments.randint(1, 40)
+    timer = threading.Timer(moments.uniform(0, 0.1), process.send_signal, [signal.SIGKILL])
     for number in range(first, first + PICTURES, 2):
         names = [f"{number}.png", f"{number + 1}.png"]
         pictures = [save(draw_lesion(number + more, size_px=24), "PNG") for more in range(2)]
@@ -78,11 +83,13 @@ def send_until_killed(process, client, place, first):
         try:
             answer = client.post(f"{place}/pictures/part", files=files)
         except httpx.TransportError:
-            process.wait(30)
+            process.wait(180)
             return acknowledged
         assert answer.status_code in {204, 503}, answer.text
         if answer.status_code == 204:
             acknowledged += names
+        if len(acknowledged) >= enough and timer.ident is None:
+            timer.start()
     raise AssertionError("it was never killed")
 
 
@@ -94,10 +101,7 @@ def test_a_killed_server_goes_on_where_it_was(start, tmp_path):
         with start() as (process, client):
             if place is None:
                 place = client.post("/screenings", data={"name": "Killed"}).url.path
-            timer = threading.Timer(moments.uniform(0.5, 1.5), process.send_signal, [signal.SIGKILL])
-            timer.start()
-            acknowledged += send_until_killed(process, client, place, crash * PICTURES)
-            timer.join()
+            acknowledged += send_until_killed(process, client, place, crash * PICTURES, moments)
             assert process.returncode == -signal.SIGKILL, "it was working until then"
     assert acknowledged
     with start() as (process, client):
@@ -107,7 +111,7 @@ def test_a_killed_server_goes_on_where_it_was(start, tmp_path):
             time.sleep(0.1)
         table = [row["image"] for row in csv.DictReader(io.StringIO(client.get(f"{place}/results.csv").text))]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        assert process.wait(180) == 0
     assert len(table) == len(set(table)), "nothing has two rows"
     assert set(acknowledged) <= set(table), "what was acknowledged is there, with an answer"
     assert len(table) - len(acknowledged) <= 2 * CRASHES, "and at most the piece that nobody heard of"

@@ -14,6 +14,8 @@ from support.clinic import assessed
 from support.models import first_champion, proposal, second_version
 
 TEST = system("test")
+PATIENCE_S = 180
+"""Its thread has the lowest priority: on a busy machine it comes late."""
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def images(store):
         return [assessed(session, TEST, store.images)[1] for _ in range(4)]
 
 
-def until(condition, *, seconds=90):
+def until(condition, *, seconds=PATIENCE_S):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -56,27 +58,28 @@ def test_it_waits_while_a_person_s_request_is_worked_at(store, model, images):
     assert said(store) == 0
     busy.clear()
     until(lambda: said(store) == 2)
-    runs.close(wait_s=30)
+    runs.close(wait_s=PATIENCE_S)
     assert missed(store, model) == {}
 
 
 def test_what_it_cannot_do_is_dropped_and_counted(store, model, images):
     busy = threading.Event()
     busy.set()
-    runs = Shadow(store, busy.is_set, most_waiting=1, patience_s=0.05)
+    runs = Shadow(store, busy.is_set, most_waiting=1, patience_s=600)
     runs.set(model)
-    begun = time.monotonic()
-    for _ in range(50):
-        runs.offer(images[0].id, images[0].sha256)
-    assert time.monotonic() - begun < 1, "an offer never waits"
-    until(lambda: runs._run._missed[BUSY] >= 1)
+    for number in range(50):
+        image = images[min(number, 2)]
+        runs.offer(image.id, image.sha256)
+    turned_away = runs._run._missed[QUEUE_FULL]
+    assert turned_away >= 48, "an offer never waits: one is in hand at the most, and one waits"
     busy.clear()
-    runs.offer(images[1].id, images[1].sha256)
-    until(lambda: said(store) >= 1 or runs._run._missed[QUEUE_FULL] > 48)
-    runs.close(wait_s=30)
-    counted = missed(store, model)
-    assert counted[QUEUE_FULL] >= 40
-    assert sum(counted.values()) + said(store) == 51, "every picture is answered or counted"
+    until(lambda: said(store) + turned_away == 50)
+    runs._run._patience_s = 0
+    busy.set()
+    runs.offer(images[3].id, images[3].sha256)
+    until(lambda: runs._run._missed[BUSY] == 1)
+    runs.close(wait_s=PATIENCE_S)
+    assert missed(store, model) == {QUEUE_FULL: turned_away, BUSY: 1}, "every picture is answered or counted"
 
 
 def test_what_waits_when_the_server_stops_is_counted(store, model, images):
@@ -84,7 +87,7 @@ def test_what_waits_when_the_server_stops_is_counted(store, model, images):
     runs.set(model)
     for image in images:
         runs.offer(image.id, image.sha256)
-    runs.close(wait_s=60)
+    runs.close(wait_s=PATIENCE_S)
     assert missed(store, model) == {STOPPED: 4}
     assert said(store) == 0
 
@@ -103,7 +106,7 @@ def test_a_picture_that_it_fails_on_is_counted_and_the_next_one_is_answered(stor
     for image in images[:2]:
         runs.offer(image.id, image.sha256)
     until(lambda: said(store) == 1)
-    runs.close(wait_s=30)
+    runs.close(wait_s=PATIENCE_S)
     assert missed(store, model) == {FAILED: 1}
 
 

@@ -35,7 +35,7 @@ def serve(tmp_path):
         with forking(tmp_path, DERMALOOP_THREADS="1", **environment) as commands:
             running = commands.start("serve", "--store", str(tmp_path / "store"), "--bundle", str(bundle))
             host = running.wait_for("is ready: ").partition("http://")[2].partition("/")[0]
-            saved = threading.Timer(60, os.kill, (running.pid, signal.SIGKILL))  # lets the test fail, not hang
+            saved = threading.Timer(180, os.kill, (running.pid, signal.SIGKILL))  # lets the test fail, not hang
             saved.start()
             try:
                 yield running, host, {"Authorization": f"Bearer {token}", "Content-Type": kind}
@@ -53,12 +53,12 @@ def _body():
 
 def _begin(host, headers, body):
     """Sends a request's beginning, and waits until the server has taken it in hand."""
-    connection = http.client.HTTPConnection(host, timeout=50)
+    connection = http.client.HTTPConnection(host, timeout=120)
     connection.putrequest("POST", "/api/v1/classify")
     for name, value in {**headers, "Content-Length": str(len(body))}.items():
         connection.putheader(name, value)
     connection.endheaders(body[:1000])
-    other = http.client.HTTPConnection(host, timeout=50)
+    other = http.client.HTTPConnection(host, timeout=120)
     other.request("GET", "/healthz")
     assert other.getresponse().read()
     return connection, other
@@ -102,12 +102,10 @@ def test_what_is_in_hand_is_finished_and_nothing_new_is_begun(serve):
 
 def test_a_request_that_never_ends_is_cut_off_in_time(serve):
     body = _body()
-    with serve(DERMALOOP_SHUTDOWN_TIMEOUT_S="1") as (running, host, headers):
+    with serve(DERMALOOP_SHUTDOWN_TIMEOUT_S="1", DERMALOOP_UPLOAD_TIMEOUT_S="3600") as (running, host, headers):
         stuck, idle = _begin(host, headers, body)
-        begun = time.monotonic()
         os.kill(running.pid, signal.SIGTERM)
-        assert running.status() == 0
-        assert time.monotonic() - begun < 50, "well before the upload's own time is over"
+        assert running.status() == 0, "the upload's own time is an hour"
         # Its connection ends, or it hears that it was cut off, if the server still came to say so.
         with contextlib.suppress(http.client.HTTPException, OSError):
             assert stuck.getresponse().status >= 400
