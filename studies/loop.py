@@ -3,10 +3,11 @@
     python studies/loop.py --data DATA --work WORK
     python studies/loop.py --data DATA --work WORK --out docs/study.json   # and the figure beside it
 
-A first champion is trained on a part of HAM10000; the rest comes month by month as confirmed cases of a practice, and
-`dermaloop refine` takes a turn each month. Then a month with a fifth of its confirmations wrong, and one in which the
-pictures of another source come. docs/study.md says what is compared with what. Killed at any moment, the same command
-goes on. An hour and a quarter on one processor core; set OMP_NUM_THREADS=1 where others work beside it.
+A first champion is trained on a part of HAM10000; the rest comes month by month as confirmed cases of a practice, over
+HTTP to a `dermaloop serve` that runs, and `dermaloop refine` takes a turn each month beside it. Then a month with a
+fifth of its confirmations wrong, and one in which the pictures of another source come. docs/study.md says what is
+compared with what. Killed at any moment, the same command goes on. An hour and a quarter on one processor core; set
+OMP_NUM_THREADS=1 where others work beside it.
 """
 
 from __future__ import annotations
@@ -15,81 +16,22 @@ import argparse
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from dermaloop.cases import registry
-from dermaloop.cases.actor import system
-from dermaloop.cases.store import Store
 from dermaloop.core import manifest as manifests
-from dermaloop.core.bundle import Bundle, open_bundle
+from dermaloop.core.bundle import open_bundle
 from dermaloop.core.files import replacing
 from dermaloop.core.manifest import Manifest, Split, concat
-from dermaloop.evaluation.rows import Rows
-from dermaloop.refine.gather import MANIFEST, TABLE, split_of
-from dermaloop.refine.plan import ReadPlan
-from dermaloop.refine.turn import Inputs, take_turn
+from dermaloop.refine.gather import split_of
 from dermaloop.training.run import code_identity
-from loopstudy import again, asides, cohort, models, page, practice
-from loopstudy.cohort import Cohort
+from loopstudy import again, asides, cohort, models, months, page, practice
 from loopstudy.size import FULL, Size
+from loopstudy.state import Study
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@dataclass
-class Study:
-    """A study under way: where it works, and what it has found so far."""
-
-    work: Path
-    weights: Path
-    size: Size
-    cohort: Cohort
-    plan: ReadPlan
-    found: dict[str, Any] = field(default_factory=dict)
-
-    def step(self, name: str, do: Callable[[], Any]) -> Any:
-        """What a step found, done now unless it was before."""
-        path = self.work / "steps" / f"{name}.json"
-        if not path.is_file():
-            begun = time.monotonic()
-            content = {"found": do(), "seconds": round(time.monotonic() - begun, 1)}
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as temporary:
-                temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
-            print(f"{time.strftime('%H:%M:%S')}  {name}: {content['seconds']} s", flush=True)
-        content = json.loads(path.read_text(encoding="utf-8"))
-        self.found[name] = content["found"]
-        self.found.setdefault("seconds", {})[name] = content["seconds"]
-        return content["found"]
-
-    def rows(self, bundle: Bundle, held_out: str) -> Rows:
-        """What a bundle says of the frozen set, or of the other source's pictures held out."""
-        part = {"frozen": self.cohort.frozen, "foreign": self.cohort.foreign_test}[held_out]
-        return models.measured(bundle, part, self.work / "measured" / f"{bundle.identity}-{held_out}.npz")
-
-    def figures(self, bundle: Bundle, held_out: str = "frozen") -> dict[str, Any]:
-        """A bundle's figures."""
-        return models.figures(self.rows(bundle, held_out), self.size.resamples)
-
-    def difference(self, first: Bundle, second: Bundle, held_out: str = "frozen") -> dict[str, Any]:
-        """The second bundle against the first."""
-        return models.difference(self.rows(first, held_out), self.rows(second, held_out), self.size.resamples)
-
-    @property
-    def first(self) -> Bundle:
-        """The first champion."""
-        return open_bundle(self.work / "first" / "model.dermaloop")
-
-    def turn_folder(self, month: int) -> Path:
-        """A month's turn."""
-        return self.work / "refine" / "turns" / f"{month:04d}"
 
 
 def run(work: Path, curated: Manifest, weights: Path, size: Size = FULL) -> dict[str, Any]:
@@ -100,21 +42,23 @@ def run(work: Path, curated: Manifest, weights: Path, size: Size = FULL) -> dict
         "size": json.loads(json.dumps(asdict(size))),
         "plan_sha256": study.plan.sha256,
         "curated_sha256": curated.identity(),
+        "stream": "http",
         "counts": json.loads((work / "cohort" / "counts.json").read_text(encoding="utf-8")),
     }
     study.step("code", code_identity)
     study.step("first", lambda: _first(study))
-    with practice.opened(work / "store") as store:
-        practice.crown(store, work / "first" / "model.dermaloop")
+    with practice.opened(work) as place:
+        practice.crown(place.store, work / "first" / "model.dermaloop")
         for month in range(1, size.last + 1):
-            study.step(f"month-{month}", partial(_month, study, store, month))
-        study.step("second", lambda: _second(study, store))
+            study.step(f"month-{month}", partial(months.take, study, place, month))
+        study.step("second", lambda: months.second(study, place))
     study.step("unchecked", lambda: _unchecked(study))
     study.step("labels", lambda: asides.label_check(
         study.first, list(study.cohort.months[: size.months]), study.plan, size.seed))  # fmt: skip
     study.step("freezing", lambda: _freezing(study))
     study.step("same", lambda: _same(study))
     study.step("ceiling", lambda: _ceiling(study))
+    study.found["seconds"] = study.seconds()
     with replacing(work / "study.json") as temporary:
         temporary.write_text(json.dumps(study.found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return study.found
@@ -124,106 +68,6 @@ def _first(study: Study) -> dict[str, Any]:
     recipe = models.champion_recipe(study.size)
     models.trained(recipe, study.cohort.base, study.work / "first", study.weights)
     return {"frozen": study.figures(study.first), "foreign": study.figures(study.first, "foreign")}
-
-
-def _wrong(study: Study, month: int) -> frozenset[str]:
-    """Lesions whose confirmation is flipped: a fifth of those of the poisoned month."""
-    if month != study.size.poisoned:
-        return frozenset()
-    lesions = sorted(set(study.cohort.months[month - 1].groups()))
-    drawn = np.random.default_rng(study.size.seed).permutation(len(lesions))[: round(len(lesions) / 5)]
-    return frozenset(lesions[k] for k in drawn.tolist())
-
-
-def _month(study: Study, store: Store, month: int) -> dict[str, Any]:
-    """A month: the lead looks at last month's flags, cases come in and are confirmed, a turn is taken."""
-    reviewed = practice.review(store, _wrong(study, month - 1))
-    wrong, rows = _wrong(study, month), study.cohort.months[month - 1]
-    cases = practice.take_month(store, rows, month, wrong)
-    before = _before(study, store, month)
-    watch = practice.watched(store, before)
-    found: dict[str, Any] = {"cases": cases, "reviewed": reviewed, "champion": before.identity, "watch": watch}
-    if month == study.size.last:
-        found["foreign_cases"] = practice.take_month(store, study.cohort.foreign, month + 1)
-        found["watch_after"] = practice.watched(store, before)
-    return found | _after_turn(study, store, month, before, wrong)
-
-
-def _second(study: Study, store: Store) -> dict[str, Any]:
-    """The turn after the last month: no new cases, but the lead has looked at what was doubted."""
-    month = study.size.last + 1
-    reviewed = practice.review(store, frozenset())
-    before = _before(study, store, month)
-    return {"reviewed": reviewed} | _after_turn(study, store, month, before, frozenset())
-
-
-def _after_turn(study: Study, store: Store, month: int, before: Bundle, wrong: frozenset[str]) -> dict[str, Any]:
-    """A turn, the lead's signature where it passed, and what serves then."""
-    outcome = _turn(study, store, month)
-    if outcome["word"] == "proposed":
-        practice.promote(store, outcome["model"])
-    after = practice.champion(store)
-    found: dict[str, Any] = {"outcome": outcome["word"], "said": outcome["said"], "gates": outcome["gates"]}
-    found |= _checked(study, store, month, wrong)
-    found["served"] = study.figures(after)
-    found["against_first"] = study.difference(study.first, after)
-    found["against_before"] = study.difference(before, after)
-    challenger = study.turn_folder(month) / "challenger.dermaloop"
-    made = open_bundle(challenger) if challenger.is_file() else None
-    if made is not None:
-        found["challenger"] = study.figures(made)
-        found["challenger_against_before"] = study.difference(before, made)
-    if month >= study.size.last:
-        found["foreign"] = {"before": study.figures(before, "foreign"), "after": study.figures(after, "foreign"),
-                            "difference": study.difference(before, after, "foreign")}  # fmt: skip
-        if made is not None:
-            found["foreign"] |= {"challenger": study.figures(made, "foreign"),
-                                 "challenger_difference": study.difference(before, made, "foreign")}  # fmt: skip
-    return found
-
-
-def _before(study: Study, store: Store, month: int) -> Bundle:
-    """The bundle that served during a month: the champion, or where the month's turn is begun, its champion."""
-    begun = study.turn_folder(month) / "turn.json"
-    if not begun.is_file():
-        return practice.champion(store)
-    with store.database.begin() as session:
-        model = registry.find_model(session, json.loads(begun.read_text(encoding="utf-8"))["champion_id"])
-        return registry.open_model(session, model)
-
-
-def _turn(study: Study, store: Store, month: int) -> dict[str, Any]:
-    """The month's turn; the one that is finished already is not taken again."""
-    path = study.turn_folder(month) / "outcome.json"
-    if not path.is_file():
-        serves = practice.champion(store).model_sha256
-        own = study.work / "first" / "weights.safetensors" if serves == study.first.model_sha256 else None
-        base, frozen = study.cohort.base, study.cohort.frozen
-        inputs = Inputs(plan=study.plan, frozen=frozen, rehearsal=base, weights=own, threads=1)
-        take_turn(store, system("refine"), study.work / "refine", inputs)
-    outcome: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return outcome
-
-
-def _checked(study: Study, store: Store, month: int, wrong: frozenset[str]) -> dict[str, Any]:
-    """What may train after the checks, and what they flagged of this month's confirmations."""
-    checked = manifests.read(study.turn_folder(month) / "checked" / MANIFEST)
-    gathered = json.loads((study.turn_folder(month) / "gathered" / TABLE).read_text(encoding="utf-8"))
-    foreign = set(study.cohort.foreign.groups())
-    own = foreign if month > study.size.last else set(study.cohort.months[month - 1].groups())
-    every = practice.flagged(store)
-    flagged = every & own
-    return {
-        "excluded": gathered["excluded"],
-        "gathered": len(checked),
-        "trains": len(checked.where(split=Split.TRAIN)),
-        "held_back": checked.column("reject_reason").count("held_back"),
-        "rejected": checked.column("reject_reason").count("rejected"),
-        "wrong": len(wrong),
-        "flagged": len(flagged),
-        "foreign_flagged": len(every & foreign),
-        "wrong_flagged": len(flagged & wrong),
-    }
 
 
 def _beside(study: Study, name: str, recipe: Any, rows: Manifest, month: int) -> dict[str, Any]:
@@ -241,8 +85,8 @@ def _beside(study: Study, name: str, recipe: Any, rows: Manifest, month: int) ->
 
 
 def _freezing(study: Study) -> dict[str, Any]:
-    base, months = study.cohort.base, range(1, study.size.months + 1)
-    month = max(number for number in months if (study.turn_folder(number) / "challenger.dermaloop").is_file())
+    base, numbers = study.cohort.base, range(1, study.size.months + 1)
+    month = max(number for number in numbers if (study.turn_folder(number) / "challenger.dermaloop").is_file())
     folder = study.turn_folder(month)
     recipe = asides.unfrozen(asides.turn_recipe(folder, study.plan, base))
     return _beside(study, "unfrozen", recipe, asides.turn_rows(folder, base), month)
@@ -253,8 +97,8 @@ def _unchecked(study: Study) -> dict[str, Any]:
     folder = study.turn_folder(month)
     rows = asides.unchecked_rows(folder, base, study.plan)
     found = _beside(study, "unchecked", asides.turn_recipe(folder, study.plan, base), rows, month)
-    with practice.opened(study.work / "store") as store:
-        before = _before(study, store, month)
+    with practice.opened(study.work) as place:
+        before = months.champion_during(study, place.store, month)
     other = open_bundle(study.work / "unchecked" / "model.dermaloop")
     both = study.rows(before, "frozen"), study.rows(other, "frozen")
     gates = asides.performance_gates(*both, study.cohort.frozen, study.plan)

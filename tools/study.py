@@ -5,56 +5,8 @@ Owns which figures are shown and how. Refuses to measure: `studies/loop.py` does
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
-_NONE = "-"
-SECOND = "after the lead looked"
-OUTCOME = {"missed", "needless", "malignant", "calibration"}
-"""What the watch measures on confirmed cases."""
-STUDY = Path(__file__).resolve().parents[1] / "docs/study.json"
-Found = Mapping[str, Any]
-
-
-def read() -> Found:
-    """What the study found."""
-    found: Found = json.loads(STUDY.read_text(encoding="utf-8"))
-    return found
-
-
-def months_of(found: Found) -> list[int]:
-    """Numbers of the months, in order."""
-    return sorted(int(name.removeprefix("month-")) for name in found if name.startswith("month-"))
-
-
-def kind(found: Found, month: int) -> str:
-    """What a month brings."""
-    size = found["about"]["size"]
-    if month == size["months"] + 1:
-        return f"{month}, poisoned"
-    return f"{month}, two sources" if month == size["months"] + 2 else str(month)
-
-
-def number(figure: Found | None, *, interval: bool = True, digits: int = 3) -> str:
-    """A figure with its interval."""
-    if figure is None or figure["value"] is None:
-        return _NONE
-    value = f"{figure['value']:.{digits}f}"
-    if not interval or figure["low"] is None:
-        return value
-    return f"{value} ({figure['low']:.{digits}f} to {figure['high']:.{digits}f})"
-
-
-def change(difference: Found) -> str:
-    """A difference with its interval."""
-    return f"{difference['value']:+.3f} ({difference['low']:+.3f} to {difference['high']:+.3f})"
-
-
-def share(part: int, of: int) -> str:
-    """So many of so many."""
-    return f"{part} of {of}" + (f" ({part / of:.0%})" if of else "")
+from study_watch import drift, streamed, watch
+from study_words import NONE, SECOND, Found, change, kind, months_of, number, read, share, table
 
 
 def failed(month: Found) -> str:
@@ -68,12 +20,6 @@ def outcome(month: Found) -> str:
     if month["outcome"] == "proposed":
         return "promoted"
     return f"refused: {failed(month)}" if month["gates"] else f"{month['outcome']}: {month['said']}"
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def parts(found: Found | None = None) -> str:
@@ -124,7 +70,7 @@ def challengers(found: Found | None = None) -> str:
         one = found[f"month-{month}"]
         cases = str(one["cases"] + one.get("foreign_cases", 0))
         against = one.get("challenger_against_before")
-        changes = [_NONE, _NONE] if against is None else [change(against[name]) for name in (
+        changes = [NONE, NONE] if against is None else [change(against[name]) for name in (
             "balanced_accuracy", "malignant_auc")]  # fmt: skip
         rows.append([kind(found, month), cases, str(one["trains"]), str(one["flagged"]), *changes])
     return table(header, rows)
@@ -169,22 +115,6 @@ def poison(found: Found | None = None) -> str:
     return table(["Poisoned month", ""], rows)
 
 
-def drift(found: Found | None = None) -> str:
-    """What the watch said when the other source came."""
-    found = found or read()
-    one = found[f"month-{months_of(found)[-1]}"]
-    visits, earlier, later = one["watch"]["visits"], one["watch"]["alarms"], one["watch_after"]["alarms"]
-    late = {name: visit - visits for name, visit in later.items() if name not in earlier and name not in OUTCOME}
-    said = ", ".join(f"{name} after {delay}" for name, delay in sorted(late.items(), key=lambda item: item[1]))
-    told = ", ".join(sorted(set(later) & OUTCOME - set(earlier)))
-    rows = [
-        ["Visits under that champion before the change; alarms then", f"{visits}; {', '.join(earlier) or 'none'}"],
-        ["Alarms of pictures and answers, with visits from the change", said or "none"],
-        ["Alarms of the outcome", told or "none"],
-    ]
-    return table(["The watch", ""], rows)
-
-
 def foreign(found: Found | None = None) -> str:
     """What refining closed of the gap on the other source's held-out pictures."""
     found = found or read()
@@ -207,7 +137,7 @@ def _on_foreign(name: str, figures: Found, before: Found, top: Found, said: str)
         closed.append(f"{(figures[metric]['value'] - before[metric]['value']) / gap:.0%}" if gap > 0 else "no gap")
     return [
         name, number(figures["balanced_accuracy"]), number(figures["malignant_auc"]),
-        _NONE if figures in (before, top) else ", ".join(closed), f"{figures['declined']:.1%}", said or _NONE,
+        NONE if figures in (before, top) else ", ".join(closed), f"{figures['declined']:.1%}", said or NONE,
     ]  # fmt: skip
 
 
@@ -234,8 +164,8 @@ def labels(found: Found | None = None) -> str:
     rows = [
         [
             f"{one['share']:.0%}" + (f", {words[one['kind']]}" if one["share"] else ""),
-            share(one["found"], one["flipped"]) if one["flipped"] else _NONE,
-            share(one["found"], one["flagged"]) if one["flipped"] else _NONE,
+            share(one["found"], one["flipped"]) if one["flipped"] else NONE,
+            share(one["found"], one["flagged"]) if one["flipped"] else NONE,
             share(one["right_flagged"], one["pictures"] - one["flipped"]),
             share(one["right_malignant_flagged"], one["right_malignant"]),
         ]
@@ -285,7 +215,7 @@ def same(found: Found | None = None) -> str:
 PARTS = {
     "study-parts": parts, "study-months": months, "study-challengers": challengers, "study-gates": gates,
     "study-poison": poison, "study-drift": drift, "study-foreign": foreign, "study-freezing": freezing,
-    "study-labels": labels,
+    "study-labels": labels, "study-watch": watch, "study-streamed": streamed,
     "study-gaps": gaps, "study-same": same,
 }  # fmt: skip
 """Every table, by the name of its mark."""

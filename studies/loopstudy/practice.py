@@ -1,7 +1,10 @@
-"""The practice of the study: its records, its cases month by month, the lead's reviews and promotions, the watch.
+"""The practice of the study: its cases month by month, the lead's reviews and promotions, at the running service.
 
-Owns how pictures become cases: each lesion a patient with one visit, assessed by whatever bundle is champion then, and
-confirmed in the same transaction. Resumes by itself: a lesion whose finding is in the records is not taken in again.
+Owns how pictures become cases, as a program of a hospital would bring them: each lesion a patient with one visit, sent
+by the product's own client to a `dermaloop serve` process, assessed there by whatever bundle is champion then, and
+confirmed. Each of four clinicians has a token, and so has the lead. Resumes by itself: what the service has confirmed
+is not sent again, and what was begun is sent with the same keys. Refuses to know how the service is run
+(`loopstudy.service`).
 """
 
 from __future__ import annotations
@@ -9,54 +12,67 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from urllib.parse import quote
 
-import numpy as np
 from PIL import Image
 
-from dermaloop.cases import accounts, flags, intake, opinions, patients, promotion, registry
-from dermaloop.cases.accounts import NoSuchAccountError
-from dermaloop.cases.actor import Actor, system
-from dermaloop.cases.feedback import read_feedback
-from dermaloop.cases.intake import Delivered
-from dermaloop.cases.roles import Role
+from dermaloop.cases import registry
+from dermaloop.cases.actor import system
 from dermaloop.cases.store import Store, open_store
-from dermaloop.cases.strip import strip
-from dermaloop.cases.watch_data import watched_cases, watched_pictures
-from dermaloop.cases.words import Verdict
+from dermaloop.client import Client, ConfirmationEntry, LesionEntry, PatientEntry, ProblemError
 from dermaloop.core.bundle import Bundle
 from dermaloop.core.manifest import SITES, Confirmation, Manifest, ManifestRow
 from dermaloop.core.taxonomy import MALIGNANT, Diagnosis
-from dermaloop.inference.classifier import Classifier, Item
-from dermaloop.monitoring.findings import State
-from dermaloop.monitoring.look import look
-from dermaloop.monitoring.measures import MEASURES, Group, Limits
-from dermaloop.pipeline.watch import confirmed_of, seed_of, stated_of, stream_of
+from dermaloop.wire.records import Patient
+from loopstudy import service, staff
+from loopstudy.service import ServiceError
 
-CLINICIANS = ("Dr. Adams", "Dr. Baker", "Dr. Costa", "Dr. Duarte")
-LEAD = "Dr. Lead"
 FIRST_DAY = date(2024, 1, 1)
 MONTH_DAYS = 30
 _FOLLOWED_DAYS = 120
-_PACE = timedelta(days=MONTH_DAYS) / 200
-"""Between two visits, for the watch: about what a month of the study has."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A confirmation in the records, by the lesion's name in the study.
+class People:
+    """Everybody at the service.
 
     Attributes:
-        confirmation_id: Its entry.
-        diagnosis: As it was confirmed.
+        clinicians: Who take cases in and write findings down, in turn.
+        lead: Who reviews and promotes.
+        signature: The lead's password.
     """
 
-    confirmation_id: str
-    diagnosis: Diagnosis
+    clinicians: tuple[Client, ...]
+    lead: Client
+    signature: str
+
+
+class Practice:
+    """The practice: its records, and its people at the service, which runs from when it is first needed.
+
+    Args:
+        work: The study's folder.
+        store: The records, for what is no business of the API.
+        ends: Where the service is ended.
+    """
+
+    def __init__(self, work: Path, store: Store, ends: ExitStack) -> None:
+        self.store = store
+        self._work, self._ends = work, ends
+
+    @cached_property
+    def people(self) -> People:
+        """Signed in, as it were: each with the own token."""
+        known = staff.hired(self.store, self._work / "staff.json")
+        address = self._ends.enter_context(service.running(self.store.folder, self._work / "server.log"))
+        clients = {name: self._ends.enter_context(Client(address, one.token)) for name, one in known.items()}
+        clinicians = tuple(clients[name] for name in staff.CLINICIANS)
+        return People(clinicians, clients[staff.LEAD], known[staff.LEAD].password)
 
 
 @dataclass(frozen=True)
@@ -68,69 +84,62 @@ class _Arrival:
         rows: Its pictures.
         files: Where they lie.
         day: Of the visit.
-        by: Who takes it in and writes the finding down.
-        wrong: Whether that is flipped.
+        wrong: Whether the finding is flipped.
     """
 
     lesion: str
     rows: list[ManifestRow]
     files: list[Path]
     day: date
-    by: Actor
     wrong: bool
+
+    def key(self, what: str) -> str:
+        """Of a request about it, the same whenever it is sent."""
+        return f"{quote(self.lesion)}:{what}"
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Store]:
-    """The practice's records, made where there are none."""
-    store = open_store(folder)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
-def person(store: Store, name: str, role: Role) -> Actor:
-    """Somebody of the practice."""
-    with store.database.begin() as session:
-        try:
-            account = accounts.find_by_name(session, name)
-        except NoSuchAccountError:
-            account = accounts.create(session, system("study"), name, role)
-    return Actor("account", account.id, account.name)
+def opened(work: Path) -> Iterator[Practice]:
+    """The practice in the study's folder, with records made where there are none; its service ends with it."""
+    with ExitStack() as ends:
+        store = open_store(work / "store")
+        ends.callback(store.close)
+        yield Practice(work, store, ends)
 
 
 def champion(store: Store) -> Bundle:
-    """The bundle that serves."""
+    """The bundle that the registry names."""
     with store.database.begin() as session:
         return registry.open_model(session, registry.champion(session))
 
 
 def crown(store: Store, bundle: Path) -> None:
-    """Registers the first champion, once."""
+    """Registers the first champion, once, before anybody is served: else the bundle that ships would be it."""
     with store.database.begin() as session:
         if not registry.listing(session):
             registry.add(session, system("study"), bundle, first=True)
 
 
-def promote(store: Store, model: str) -> None:
-    """The lead signs, once."""
-    lead = person(store, LEAD, Role.LEAD)
-    with store.database.begin() as session:
-        if registry.champion(session).id != model:
-            promotion.promote(session, lead, model, reason="Every required gate was passed.")
+def promote(people: People, model: str) -> None:
+    """The lead signs, once.
+
+    Raises:
+        ServiceError: The service that runs does not answer by the new champion then.
+    """
+    known = people.lead.models()
+    if known.champion_id != model:
+        people.lead.promote(
+            model, reason="Every required gate was passed.", password=people.signature, key=f"promote:{model}"
+        )
+    wanted = next(one.identity for one in known.models if one.id == model)
+    answers = people.lead.model().identity
+    if answers != wanted:
+        raise ServiceError(f"the service answers by {answers}, though {wanted} was promoted")
 
 
-def findings(store: Store) -> dict[str, Finding]:
-    """Every confirmation, by lesion."""
-    with store.database.begin() as session:
-        cases = read_feedback(session, system("study"), "study")
-    return {
-        entry.document: Finding(entry.id, entry.diagnosis)
-        for case in cases
-        for entry in case.findings
-        if entry.diagnosis is not None
-    }
+def lesions_by_case(people: People) -> dict[str, str]:
+    """Every case's lesion, by its name in the study."""
+    return {row.case.id: row.pseudonym for row in people.lead.cases()}
 
 
 def flipped(code: Diagnosis) -> Diagnosis:
@@ -138,11 +147,11 @@ def flipped(code: Diagnosis) -> Diagnosis:
     return Diagnosis.NV if code in MALIGNANT else Diagnosis.MEL
 
 
-def take_month(store: Store, rows: Manifest, month: int, wrong: frozenset[str] = frozenset()) -> int:
-    """Takes a month's lesions in as cases, with what the champion says of them and with their confirmation.
+def take_month(people: People, rows: Manifest, month: int, wrong: frozenset[str] = frozenset()) -> int:
+    """Sends a month's lesions to the service as cases: patient, lesion, visit with pictures, confirmation.
 
     Args:
-        store: The practice.
+        people: At the service.
         rows: The pictures; those of one lesion make one case.
         month: 1, 2, …
         wrong: Lesions whose confirmation is flipped.
@@ -154,49 +163,65 @@ def take_month(store: Store, rows: Manifest, month: int, wrong: frozenset[str] =
     for index, group in enumerate(rows.groups()):
         by_lesion.setdefault(group, []).append(index)
     order = sorted(by_lesion, key=lambda group: hashlib.sha256(group.encode()).digest())
-    there = findings(store)
-    missing = [group for group in order if group not in there]
-    if missing:
-        staff = [person(store, name, Role.CLINICIAN) for name in CLINICIANS]
-        classifier = Classifier(champion(store), threads=1)
-        for group in missing:
-            place = order.index(group)
-            day = FIRST_DAY + timedelta(days=MONTH_DAYS * (month - 1) + place * MONTH_DAYS // len(order))
-            chosen = [rows.row(index) for index in by_lesion[group]]
-            files = [rows.image_path(index) for index in by_lesion[group]]
-            arrival = _Arrival(group, chosen, files, day, staff[place % len(staff)], group in wrong)
-            _take(store, classifier, arrival)
+    there = {row.pseudonym for row in people.lead.cases() if row.case.confirmed}
+    for place, group in enumerate(order):
+        if group in there:
+            continue
+        day = FIRST_DAY + timedelta(days=MONTH_DAYS * (month - 1) + place * MONTH_DAYS // len(order))
+        chosen = [rows.row(index) for index in by_lesion[group]]
+        files = [rows.image_path(index) for index in by_lesion[group]]
+        by = people.clinicians[place % len(people.clinicians)]
+        _take(by, _Arrival(group, chosen, files, day, group in wrong))
     return len(order)
 
 
-def _take(store: Store, classifier: Classifier, arrival: _Arrival) -> None:
-    first, day, actor = arrival.rows[0], arrival.day, arrival.by
+def _take(by: Client, arrival: _Arrival) -> None:
+    first, day = arrival.rows[0], arrival.day
     assert first.diagnosis is not None
-    contents = [photographed(path, row.pixel_aspect) for path, row in zip(arrival.files, arrival.rows, strict=True)]
-    names = [row.image_id for row in arrival.rows]
-    said = classifier.classify_many(Item(name, content) for name, content in zip(names, contents, strict=True))
-    delivered = [Delivered(strip(content), prediction) for content, prediction in zip(contents, said, strict=True)]
-    for one in delivered:
-        store.images.put(one.stripped.sha256, one.stripped.content)
+    pictures = [
+        (f"{row.image_id}{path.suffix}", photographed(path, row.pixel_aspect))
+        for path, row in zip(arrival.files, arrival.rows, strict=True)
+    ]
+    taken = by.upload(
+        _lesion(by, arrival), pictures, visited_on=day, image_type="dermoscopic", key=arrival.key("visit")
+    )
+    if taken.refused:
+        said = "; ".join(f"{one.name}: {one.reasons[0].text}" for one in taken.refused)
+        raise ServiceError(f"the service did not take every picture of {arrival.lesion} ({said})")
     how = first.confirmation
     if arrival.wrong or how in ("", Confirmation.UNKNOWN):  # a slip of the laboratory; or a source that does not say
         how = Confirmation.HISTOPATHOLOGY
-    known_on = day + timedelta(days=_FOLLOWED_DAYS if how is Confirmation.FOLLOW_UP else 7)
-    with store.database.begin() as session:
-        patient = patients.make_patient(
-            session, actor, pseudonym=arrival.lesion, sex=first.sex or "", training_consent="given",
-            birth_year=None if first.age_years is None else day.year - round(first.age_years),
-        )  # fmt: skip
-        site = first.site if first.site in SITES else ""
-        lesion = patients.make_lesion(session, actor, patient.id, site=site)
-        taken = intake.take_in(
-            session, actor, lesion.id, visited_on=day, image_type="dermoscopic", delivered=delivered,
-            images=store.images, bundle_sha256=classifier.bundle.sha256,
-        )  # fmt: skip
-        opinions.add_confirmation(
-            session, actor, taken.case.id, confirmation=str(how), confirmed_on=known_on,
-            diagnosis=str(flipped(first.diagnosis) if arrival.wrong else first.diagnosis), document=arrival.lesion,
-        )  # fmt: skip
+    entry = ConfirmationEntry.model_validate({
+        "confirmation": str(how),
+        "confirmed_on": day + timedelta(days=_FOLLOWED_DAYS if how is Confirmation.FOLLOW_UP else 7),
+        "diagnosis": str(flipped(first.diagnosis) if arrival.wrong else first.diagnosis),
+        "document": arrival.lesion,
+    })  # fmt: skip
+    by.confirm(taken.case_id, entry, key=arrival.key("confirmation"))
+
+
+def _lesion(by: Client, arrival: _Arrival) -> str:
+    """Id of the lesion, of a patient of its own."""
+    first = arrival.rows[0]
+    entry = PatientEntry.model_validate({
+        "pseudonym": arrival.lesion, "sex": str(first.sex or ""), "training_consent": "given",
+        "birth_year": None if first.age_years is None else arrival.day.year - round(first.age_years),
+    })  # fmt: skip
+    try:
+        patient = by.make_patient(entry, key=arrival.key("patient"))
+    except ProblemError as error:
+        if error.code != "conflict":  # else the study was killed over it so long ago that the key is forgotten
+            raise
+        patient = _known(by, arrival.lesion)
+        lesions = by.patient(patient.id).lesions
+        if lesions:
+            return lesions[0].id
+    site = first.site if first.site in SITES else ""
+    return by.make_lesion(patient.id, LesionEntry(site=site), key=arrival.key("lesion")).id
+
+
+def _known(by: Client, pseudonym: str) -> Patient:
+    return next(one for one in by.patients(pseudonym) if one.pseudonym == pseudonym)
 
 
 def photographed(path: Path, pixel_aspect: float) -> bytes:
@@ -210,51 +235,27 @@ def photographed(path: Path, pixel_aspect: float) -> bytes:
     return stream.getvalue()
 
 
-def review(store: Store, wrong: frozenset[str]) -> dict[str, int]:
-    """The lead looks at every flag that waits: flipped confirmations are rejected, the others accepted."""
-    lead = person(store, LEAD, Role.LEAD)
-    bad = {one.confirmation_id for lesion, one in findings(store).items() if lesion in wrong}
-    counts = {"accepted": 0, "rejected": 0}
-    while True:
-        with store.database.begin() as session:
-            waiting = flags.list_flags(session, lead)
-            for flag in waiting:
-                verdict = Verdict.REJECTED if flag.confirmation_id in bad else Verdict.ACCEPTED
-                flags.review_flag(session, lead, flag.id, verdict=verdict, reason="looked up again in the laboratory")
-                counts[str(verdict)] += 1
-        if not waiting:
-            return counts
+def review(people: People, month: int, wrong: frozenset[str]) -> dict[str, int]:
+    """The lead looks at every flag that waits: those of flipped confirmations are rejected, the others accepted.
 
+    Args:
+        people: At the service.
+        month: In which the lead looks.
+        wrong: Lesions whose confirmation was flipped.
 
-def flagged(store: Store) -> frozenset[str]:
-    """Lesions with a confirmation that was ever flagged."""
-    with store.database.begin() as session:
-        marked = set(flags.flags_by_confirmation(session))
-    return frozenset(lesion for lesion, one in findings(store).items() if one.confirmation_id in marked)
-
-
-def watched(store: Store, bundle: Bundle) -> dict[str, Any]:
-    """What the watch says of everything that a bundle answered, at its own limits: each alarm with its visit.
-
-    An alarm of the outcome has the number of its confirmed case instead.
-
-    The study takes months in within minutes; the watch stakes by the time between visits, so they are spread over the
-    days that they stand for, in their order. Findings come ten days after the visit.
+    Returns:
+        How many of each the lead decided in that month, before a kill and after.
     """
-    with store.database.read() as session:
-        pictures = watched_pictures(session, bundle.identity)
-        cases, _ = watched_cases(session, bundle.identity)
-    begun = datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, tzinfo=UTC)
-    spread = [begun + place * _PACE for place in range(len(pictures))]
-    known = [begun + timedelta(days=10) + place * _PACE for place in range(len(cases))]
-    seen = [replace(one, at=at) for one, at in zip(pictures, spread, strict=True)]
-    told = [replace(one, at=at) for one, at in zip(cases, known, strict=True)]
-    found = look(stream_of(seen, bundle), confirmed_of(told), stated_of(bundle), Limits(), seed=seed_of(pictures))
-    visits, told_at = (np.array([at.timestamp() for at in times]) for times in (spread, known))
-    outcome = {name for name, measure in MEASURES.items() if measure.group is Group.OUTCOME}
-    alarms = {
-        one.name: int(np.searchsorted(told_at if one.name in outcome else visits, one.found)) + 1
-        for one in found.findings
-        if one.state is State.ALARM and one.found is not None
-    }
-    return {"visits": len(pictures), "confirmed": len(cases), "alarms": alarms}
+    lesions, reason = lesions_by_case(people), f"looked up again in the laboratory, month {month}"
+    for flag in list(people.lead.flags()):
+        verdict = "rejected" if lesions[flag.case_id] in wrong else "accepted"
+        people.lead.review_flag(flag.id, verdict, reason=reason, key=f"review:{flag.id}")
+    said = [flag.review for flag in people.lead.flags(waiting=False)]
+    made = [one.verdict for one in said if one is not None and one.reason == reason]
+    return {"accepted": made.count("accepted"), "rejected": made.count("rejected")}
+
+
+def flagged(people: People) -> frozenset[str]:
+    """Lesions with a confirmation that was ever flagged."""
+    lesions = lesions_by_case(people)
+    return frozenset(lesions[flag.case_id] for flag in people.lead.flags(waiting=False))

@@ -7,8 +7,7 @@ environment they are real (two steps each, about a minute of one core).
 import io
 import json
 import os
-import random
-import uuid
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -16,12 +15,15 @@ from PIL import Image
 
 import loop
 import study as tables
+from dermaloop.cases.actor import system
+from dermaloop.cases.feedback import read_feedback
+from dermaloop.client import Client
 from dermaloop.core import bundle as bundles
 from dermaloop.core.manifest import Split
 from dermaloop.core.taxonomy import MALIGNANT, Diagnosis
 from dermaloop.refine import steps
 from dermaloop.training.run import RUN, WEIGHTS
-from loopstudy import cohort, models, page, practice
+from loopstudy import cohort, models, months, page, practice, service, staff
 from loopstudy.size import FULL, SMOKE
 from support.toy import toy_bundle
 from support.trainings import lesion_manifest
@@ -34,13 +36,6 @@ def curated(tmp_path_factory):
     return lesion_manifest(
         tmp_path_factory.mktemp("drawn"), sources=("ham10000", "isic2017"), per_split={Split.TRAIN: 56, Split.TEST: 8}
     )
-
-
-@pytest.fixture
-def _same_ids(monkeypatch):
-    """Patients' ids as in every run: the split of their cases is drawn from them, and eight may all miss training."""
-    draws = random.Random(3)  # noqa: S311 - no secret
-    monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=draws.getrandbits(128), version=4))
 
 
 @pytest.fixture
@@ -108,41 +103,72 @@ def test_the_plan_of_the_full_study_differs_in_its_recipe_only(tmp_path):
     assert own.recipe.network == shipped.recipe.network, "frozen blocks and all"
 
 
-@pytest.mark.usefixtures("_stubbed", "_same_ids")
+def _lasting(found):
+    """What must be the same in every run: all but what a clock says, and which code it was."""
+    kept = json.loads(json.dumps({name: value for name, value in found.items() if name not in ("seconds", "code")}))
+    for turn in kept.values():
+        if isinstance(turn, dict) and "gates" in turn:
+            turn["gates"] = [gate for gate in turn["gates"] if gate["name"] != "latency"]
+    for name in ("unchecked", "freezing"):
+        del kept[name]["seconds"]
+    return kept
+
+
+@pytest.mark.usefixtures("_stubbed")
 def test_the_whole_study_small_and_killed_in_the_middle(curated, tmp_path, monkeypatch, capsys):
-    take, taken = practice.take_month, []
+    confirm, calls, servers = Client.confirm, [], []
+    parts = cohort.divide(curated, SMOKE, tmp_path / "work" / "cohort")
+    before = sum(len(set(month.groups())) for month in parts.months[: SMOKE.poisoned - 1])
 
-    def killed(store, rows, month, wrong=frozenset()):
-        if month == SMOKE.poisoned and not taken:
-            taken.append(month)
-            take(store, rows.select([True, True, *[False] * (len(rows) - 2)]), month, wrong)
+    def killed(self, case_id, entry, *, key):
+        calls.append(key)
+        if len(calls) == before + 2:  # the second lesion of the poisoned month is there, and its finding is not
+            servers[-1].stdin.close()
+            servers[-1].wait(60)  # the server ends with what ties it to the study, however that ends
             raise KeyboardInterrupt
-        return take(store, rows, month, wrong)
+        return confirm(self, case_id, entry, key=key)
 
-    monkeypatch.setattr(practice, "take_month", killed)
+    started = subprocess.Popen
+
+    def noted(*given, **named):
+        servers.append(started(*given, **named))
+        return servers[-1]
+
+    monkeypatch.setenv("DERMALOOP_DATABASE_URL", "postgresql://127.0.0.1:1/a-clinic")  # the user's own, not the study's
+    monkeypatch.setattr(service.subprocess, "Popen", noted)
+    monkeypatch.setattr(Client, "confirm", killed)
     with pytest.raises(KeyboardInterrupt):
         loop.run(tmp_path / "work", curated, tmp_path, SMOKE)
     capsys.readouterr()
     found = loop.run(tmp_path / "work", curated, tmp_path, SMOKE)
     assert "first:" not in capsys.readouterr().out, "what was done is not done again"
     assert found == json.loads((tmp_path / "work" / "study.json").read_text())
+    assert len(calls) == len(set(calls)) + 1, "no finding was sent twice but the one that was lost"
     poisoned = found[f"month-{SMOKE.poisoned}"]
-    parts = cohort.divide(curated, SMOKE, tmp_path / "work" / "cohort")
     month = parts.months[SMOKE.poisoned - 1]
-    assert poisoned["cases"] == len(set(month.groups())), "each lesion once, though two came twice"
+    assert poisoned["cases"] == len(set(month.groups())), "each lesion once, though one came twice"
     assert poisoned["wrong"] == round(poisoned["cases"] / 5) > 0
-    wrong = loop._wrong(SimpleNamespace(size=SMOKE, cohort=parts), SMOKE.poisoned)
-    with practice.opened(tmp_path / "work" / "store") as store:
-        told = practice.findings(store)
+    wrong = months.wrong(SimpleNamespace(size=SMOKE, cohort=parts), SMOKE.poisoned)
+    with practice.opened(tmp_path / "work") as place, place.store.database.begin() as session:
+        cases = read_feedback(session, system("test"), "test")
+    told = {one.document: one for case in cases for one in case.findings}
+    assert len(told) == len(cases) == sum(len(set(part.groups())) for part in (*parts.months, parts.foreign))
     truth = dict(zip(month.groups(), month.column("diagnosis"), strict=True))
     for lesion, code in truth.items():
         assert told[lesion].diagnosis == (practice.flipped(code) if lesion in wrong else code)
+    assert {one.actor_name for one in told.values()} == {f"{name} / study" for name in staff.CLINICIANS}
+    assert len(servers) == 2, "one server until the kill, and one after it"
     last = found[f"month-{SMOKE.last}"]
     assert last["watch_after"]["visits"] == last["watch"]["visits"] + SMOKE.foreign
+    assert last["watch"]["visits"] == last["cases"], "all of them answered by what the month before was promoted"
     if not REAL:
         words = [found[f"month-{number}"]["outcome"] for number in range(1, SMOKE.last + 1)]
         assert words == ["proposed"] * SMOKE.last, "the toy is no worse than itself"
         assert last["champion"] != found["month-1"]["champion"], "the lead promoted"
+
+    monkeypatch.setattr(Client, "confirm", confirm)
+    again = loop.run(tmp_path / "again", curated, tmp_path, SMOKE)
+    assert _lasting(again) == _lasting(found), "in one go or killed, the result is the same"
 
     for write in tables.PARTS.values():
         lines = write(found).splitlines()
