@@ -26,6 +26,10 @@ CHROMIUM_FLAGS = [
 ]
 
 
+PATIENCE_MS = 60_000
+"""How long a page may take for anything: no test depends on how fast, or how busy, the machine is."""
+
+
 def find_chromium() -> str | None:
     """Path of an installed Chromium, or None."""
     return next((path for path in map(shutil.which, CHROMIUM_NAMES) if path), None)
@@ -33,13 +37,22 @@ def find_chromium() -> str | None:
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """A running Chromium; skips the test, and says why, where there is none."""
+    """A running Chromium, whose pages are waited for patiently; skips the test, and says why, where there is none."""
     playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = find_chromium()
     if path is None:
         pytest.skip("no Chromium here: install the package 'chromium' to run the browser tests")
     with playwright_api.sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        playwright_api.expect.set_options(timeout=PATIENCE_MS)
+        new_context = launched.new_context
+
+        def patient_context(**options: Any) -> Any:
+            context = new_context(**options)
+            context.set_default_timeout(PATIENCE_MS)
+            return context
+
+        launched.new_context = patient_context
         yield launched
         launched.close()
 
@@ -55,6 +68,7 @@ AXE_COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast"]}, "resul
 def axe_violations(page: Any, rules: dict[str, Any] = AXE_RULES) -> list[dict[str, Any]]:
     """What axe finds wrong on a page, in short. The page's context must bypass the content security policy."""
     package = pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
+    page.wait_for_load_state("load")  # what was waited for can be there before the style sheet that gives it its size
     if not page.evaluate("Boolean(window.axe)"):
         page.evaluate((files(package) / "axe.min.js").read_text())
     found = page.evaluate("rules => axe.run(document, rules)", rules)

@@ -16,7 +16,6 @@ from support.people import PASSWORD, add_account, cookie, new_store
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pypdf = pytest.importorskip("pypdf", reason="pypdf, which reads the printed report, is not installed")
 expect = playwright_api.expect
-expect.set_options(timeout=30_000)  # the work behind these pages takes its time on a busy computer
 pytestmark = pytest.mark.browser
 
 
@@ -207,7 +206,7 @@ def test_a_case_from_signing_in_to_the_confirmed_diagnosis(open_page, files, sto
     page.get_by_role("link", name="Back to the worklist").click()
     page.get_by_role("link", name=re.compile("Awaits confirmation")).click()
     page.get_by_role("link", name=re.compile("P-0174")).click()
-    assert page.url.partition("#")[0] == case.partition("#")[0]
+    page.wait_for_url(lambda url: url.partition("#")[0] == case.partition("#")[0])
     _confirm(page)
     page.get_by_role("link", name="Worklist").first.click()
     page.get_by_role("link", name=re.compile("^Done")).click()

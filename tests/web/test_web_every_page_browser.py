@@ -26,7 +26,6 @@ from support.people import add_account, begin, new_store
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright_api.expect
-expect.set_options(timeout=30_000)  # the work behind these pages takes its time on a busy computer
 pytestmark = pytest.mark.browser
 WIDTHS = (360, 768, 1440)
 _ENOUGH = 12
@@ -48,7 +47,7 @@ def clinic(tmp_path_factory, toy_classifier):
         # As a clinic sets it, so that a phone's code is shown; nothing listens there, the test comes by loopback.
         app = create_app(Settings(host="0.0.0.0", names="clinic.example.org"), toy_classifier, store)
         account = add_account(store, Role.ADMIN)
-        with serving(app) as address, httpx.Client(base_url=address, follow_redirects=True, timeout=60) as client:
+        with serving(app) as address, httpx.Client(base_url=address, follow_redirects=True, timeout=180) as client:
             cookies, secret = app.state.desk.cookies, begin(app, account)
             client.cookies.set(cookies.sign_in_name, cookies.signed(secret))
             client.headers["X-Form-Token"] = cookies.form_token(secret)
@@ -112,7 +111,7 @@ def _address(path, known):
 def pages(clinic):
     """(address, whether by nobody) of every route that answers with a whole page."""
     found = []
-    with httpx.Client(base_url=clinic.address, timeout=60) as nobody:
+    with httpx.Client(base_url=clinic.address, timeout=180) as nobody:
         for one in stated(clinic.app.routes, MOUNTS):
             last = one.path.rpartition("/")[2]
             if "GET" not in one.methods or one.path in LEADS_ON or "." in last or last == "part":

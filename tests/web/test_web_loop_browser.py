@@ -20,7 +20,7 @@ from dermaloop.inference.classifier import Classifier
 from dermaloop.web import serving
 from dermaloop.web.app import create_app
 from dermaloop.web.settings import Settings
-from support.live import axe_violations, chromium
+from support.live import PATIENCE_MS, axe_violations, chromium
 from support.live import serving as served_at
 from support.models import first_champion
 from support.people import PASSWORD, add_account, cookie, new_store
@@ -81,7 +81,7 @@ def people(practice):
             page.on("pageerror", lambda error: problems.append(str(error)))
             opened.append(page)
         yield address, *opened
-        expect.set_options(timeout=5000)
+        expect.set_options(timeout=PATIENCE_MS)
         assert [one for one in problems if "401" not in one and "403" not in one] == [], "but for what is refused"
         for page in opened:
             page.context.close()

@@ -15,7 +15,6 @@ from support.people import cookie, new_store
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright_api.expect
-expect.set_options(timeout=30_000)  # the work behind these pages takes its time on a busy computer
 pytestmark = pytest.mark.browser
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "bypass_csp": True}
 
@@ -107,6 +106,7 @@ def test_a_folder_is_sent_and_becomes_a_list(desk, folder):
     expect(page.locator(".screened tbody tr")).to_have_count(1)
     page.locator(".screened-name a").click()
     expect(page.get_by_role("heading", name="Give it to a patient")).to_be_visible()
+    page.wait_for_load_state("load")  # a heading can be seen before the style sheets are there
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert axe_violations(page) == []
 
@@ -114,6 +114,7 @@ def test_a_folder_is_sent_and_becomes_a_list(desk, folder):
 def _read_code(page):
     """What the code on the screen says, read as a phone does: from the picture of it."""
     cv2 = pytest.importorskip("cv2", reason="OpenCV, which reads the code, is the extra 'follow-up'")
+    page.locator(".code").evaluate("image => image.decode()")
     shown = cv2.imdecode(np.frombuffer(page.locator(".code").screenshot(), np.uint8), cv2.IMREAD_COLOR)
     text, _, _ = cv2.QRCodeDetector().detectAndDecode(shown)
     return text
@@ -155,6 +156,7 @@ def test_a_phone_scans_the_code_and_adds_pictures(desk, watched, address, folder
 
     page.get_by_role("button", name="Done: end the link").click()
     expect(page.locator("article.result")).to_have_count(3)
-    camera.set_input_files(str(folder / "lesion-4.jpg"))
+    with phone.expect_console_message(lambda told: "410" in told.text):
+        camera.set_input_files(str(folder / "lesion-4.jpg"))
     expect(phone.locator(".outcome")).to_contain_text("link")
     watched.problems[:] = [one for one in watched.problems if "410" not in one]  # the browser tells of the refusal
