@@ -80,6 +80,19 @@ def test_check_backup_restore_and_verify(run, clinic, tmp_path):
     assert image.sha256 in named.stdout
 
 
+def test_a_backup_replaces_another_only_when_told(run, clinic, tmp_path):
+    folder, out = clinic[0], tmp_path / "b.zip"
+    assert run("store", "backup", out, "--store", folder).returncode == 0
+    before = out.read_bytes()
+    refused = run("store", "backup", out, "--store", folder)
+    assert refused.returncode == 1
+    assert str(out) in refused.stderr
+    assert "--replace" in refused.stderr
+    assert out.read_bytes() == before
+    assert run("store", "backup", out, "--store", folder, "--replace").returncode == 0
+    assert out.read_bytes() != before
+
+
 def test_orphans_are_listed_and_removed_when_told(run, clinic):
     folder, _, _ = clinic
     stray = folder / "images" / "stray.bin"

@@ -77,14 +77,25 @@ def check(
 
 
 @app.command()
-def backup(file: Path = typer.Argument(help="File to write, e.g. clinic.zip."), store: Path | None = STORE) -> None:
+def backup(
+    file: Path = typer.Argument(help="File to write, e.g. clinic.zip."),
+    store: Path | None = STORE,
+    replace: bool = typer.Option(False, "--replace", help="Replace such a file, once the new one is whole."),
+) -> None:
     """Write a backup while the clinic goes on working: records, pictures, and the audit log's secret.
 
     Keep it where only those may read it who may read the records.
     """
     from dermaloop.cases.actor import system
     from dermaloop.cases.backup import back_up
+    from dermaloop.core.errors import OutputError
 
+    if file.exists() and not replace:
+        raise OutputError(
+            "there is a file of this name already, perhaps an earlier backup",
+            where=str(file),
+            way_out="Name another one, or say --replace: the earlier one then stays until the new one is whole.",
+        )
     with opened(store) as held:
         made = back_up(held, system("store backup"), file)
     typer.echo(f"{file}: {made.images} pictures, {_size(made.size_bytes)}")
