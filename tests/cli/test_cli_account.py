@@ -11,6 +11,7 @@ from dermaloop.cases.roles import Role
 from dermaloop.cases.sign_in_by_password import sign_in
 from dermaloop.cases.store import open_store
 from dermaloop.cli.app import app
+from dermaloop.cli.noted import noted
 from dermaloop.core.errors import DermaloopError
 from dermaloop.web.settings import Settings
 from support.people import PASSWORD, QUICK, add_account
@@ -124,6 +125,20 @@ def test_what_cannot_be_done_is_said(run, store, words, said):
 def test_an_unknown_role_is_refused(run):
     outcome = run("create", "ada", "--role", "emperor", given=PASSWORD + "\n")
     assert outcome.exit_code == 2
+
+
+def test_without_an_address_the_link_is_for_the_server_that_runs_or_says_what_it_assumed(run, store):
+    assumed = run("link")
+    assert assumed.stdout.startswith("http://127.0.0.1:8000/enter/")
+    assert "No server runs here on these records" in assumed.stderr
+    with noted(store.folder, "http://127.0.0.1:8003/"):
+        known = run("link")
+        assert known.stdout.startswith("http://127.0.0.1:8003/enter/")
+        assert known.stderr == ""
+        with noted(store.folder, "http://127.0.0.1:8004/"):
+            several = run("link")
+            assert "http://127.0.0.1:8003/" in several.stderr
+            assert "--address" in several.stderr
 
 
 def test_the_link_names_the_server_and_is_noted(run, store):

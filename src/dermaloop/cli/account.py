@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
+_USUAL = "http://127.0.0.1:8000"
+"""Where a server is unless its port was taken or it was told otherwise."""
 STORE = typer.Option(None, help="Folder of the records. [default: the user's data folder]")
 NAME = typer.Argument(help="The account's name.")
 
@@ -160,13 +162,25 @@ def unlock(store: Path | None = STORE) -> None:
 
 @app.command()
 def link(
-    address: str = typer.Option("http://127.0.0.1:8000", help="Address of the running server."),
+    address: str | None = typer.Option(
+        None, help="Address of the running server. [default: as the server has noted it in the store's folder]"
+    ),
     store: Path | None = STORE,
 ) -> None:
     """Print a link that signs the owner in once, within an hour."""
     from dermaloop.cases import links
     from dermaloop.cases.actor import system
+    from dermaloop.cli.noted import addresses
+    from dermaloop.web.settings import read_settings
 
+    running = [] if address else addresses(read_settings(store=store).store_folder)
     with _database(store) as database, database.begin() as transaction:
         secret = links.for_owner(transaction, system("account link"))
-    _say(f"{address.rstrip('/')}/enter/{secret}")
+    _say(f"{(address or next(iter(running), _USUAL)).rstrip('/')}/enter/{secret}")
+    if not address and len(running) != 1:
+        told = (
+            f"More than one server runs on these records: {', '.join(running)}. Choose one with --address."
+            if running
+            else f"No server runs here on these records. The link is for one at {_USUAL}; --address names another."
+        )
+        Console(stderr=True, highlight=False, soft_wrap=True).print(told, markup=False)

@@ -56,6 +56,7 @@ def serve(
     """
     from dermaloop.cases import account_passwords
     from dermaloop.cases.store import open_store
+    from dermaloop.cli.noted import noted
     from dermaloop.core.bundle import open_bundle
     from dermaloop.web import logs, serving
     from dermaloop.web.app import create_app
@@ -80,7 +81,7 @@ def serve(
     try:
         with held.database.read() as transaction:
             require_safe(settings, admin_has_password=account_passwords.an_admin_has_a_password(transaction))
-        with listen(settings) as listener:
+        with listen(settings) as listener, noted(held.folder, link(listener, settings)):
             classifier, served = serving.start(held, settings)
             run(create_app(settings, classifier, held, served=served), listener, settings, first_path(held.database))
     finally:
