@@ -7,7 +7,8 @@ progress" that a crash could leave behind. Refuses to know HTTP: keys, hashes of
 above.
 
 The trade-off: two retries that arrive together may both classify their pictures, and one of the two is thrown away. An
-answer may hold a patient's pseudonym, which is why it goes with the patient.
+answer may hold a patient's pseudonym, which is why it goes with the patient; names of uploaded files, which may be
+people's, are never in it.
 
 Source: the IETF's draft "The Idempotency-Key HTTP Header Field" (draft-ietf-httpapi-idempotency-key-header).
 """

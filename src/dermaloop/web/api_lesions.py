@@ -125,9 +125,11 @@ async def take_in(request: Request, lesion_id: RecordId, once: Key) -> Response:
     not taken twice. Where no file can be read nothing is made.
     """
     kept: list[tuple[KeptAnswer, bool]] = []
+    names: list[str] = []
     desk = desk_of(request)
 
     async def arrived(uploads: list[Upload]) -> None:
+        names.extend(one.name for one in uploads)
         once.ask(await run_in_threadpool(_content, await read_form(request), uploads))
         known = await desk.write(once.answered) if once.key else None
         if known:
@@ -140,18 +142,44 @@ async def take_in(request: Request, lesion_id: RecordId, once: Key) -> Response:
             return Taken(None, (), ())
         taken = take()
         assert taken.case is not None
-        kept.append((once.keep(session, _answer(taken, taken.case), taken.case.patient_id), False))
+        kept.append((once.keep(session, _nameless(_answer(taken, taken.case), names), taken.case.patient_id), False))
         return taken
 
     try:
         taken = await intake.receive_visit(request, once.actor, lesion_id, arrived=arrived, around=around)
     except _RepeatedError as error:
-        return created(error.kept, repeated=True)
+        return created(_named(error.kept, names), repeated=True)
     if not kept:
         said = "; ".join(f"{one.name!r}: {one.reasons[0].text}" for one in taken.refused)
         raise WebError("image", f"no file could be read ({said})", field=FIELD, way_out="Send others.")
     answer, repeated = kept[0]
-    return created(answer, repeated=repeated)
+    return created(_named(answer, names), repeated=repeated)
+
+
+def _nameless(answer: documents.UploadAnswer, names: list[str]) -> documents.UploadAnswer:
+    """As it is kept: a file's name may be a patient's, so each is replaced by its place in the request.
+
+    The same request brings the names again: one that brought others would be another one.
+    """
+    return _renamed(answer, lambda name: str(names.index(name)))
+
+
+def _named(kept: KeptAnswer, names: list[str]) -> KeptAnswer:
+    """As it is sent, with the names that this request brought."""
+
+    def name_of(place: str) -> str:
+        # Anything else is a name that an earlier version kept, for a day.
+        return names[int(place)] if place.isdecimal() and int(place) < len(names) else place
+
+    answer = _renamed(documents.UploadAnswer.model_validate_json(kept.body), name_of)
+    return KeptAnswer(kept.status, answer.model_dump_json())
+
+
+def _renamed(answer: documents.UploadAnswer, name_of: Callable[[str], str]) -> documents.UploadAnswer:
+    def of(pictures: list[Any]) -> list[Any]:
+        return [one.model_copy(update={"name": name_of(one.name)}) for one in pictures]
+
+    return answer.model_copy(update={"taken": of(answer.taken), "refused": of(answer.refused)})
 
 
 class _RepeatedError(Exception):

@@ -174,6 +174,8 @@ def _take(desk: Desk, classifier: Assessor, upload: Upload, image_type: PictureT
     try:
         stripped = strip(upload.content, name=upload.name)
     except ImageError as error:
-        return upload.name, Refused(upload.name, (Reason(error.reason, str(error)),))
+        # Without the file's name, which stands beside it and is not kept with the answer (`api_lesions`).
+        told = f"{error.what[:1].upper()}{error.what[1:]}. {error.way_out}".strip()
+        return upload.name, Refused(upload.name, (Reason(error.reason, told),))
     desk.store.images.put(stripped.sha256, stripped.content)
     return upload.name, Delivered(stripped, prediction)
