@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import threading
 import time
 import zipfile
@@ -9,6 +10,7 @@ import zipfile
 import pytest
 
 from dermaloop.cases.actor import system
+from dermaloop.cases.idempotency import AnswerRow
 from dermaloop.cases.practice import Practice, change_practice
 from dermaloop.cases.roles import Role, Scope
 from dermaloop.cases.worklist import Order
@@ -60,8 +62,13 @@ def _problem(answer, status, code, field):
 def test_a_retried_upload_makes_no_second_case_and_gets_the_same_answer(program, store, lesion_jpeg):
     lesion = new_lesion(program)
     key = {"Idempotency-Key": "upload-1"}
-    answers = [upload(program, lesion, ("a.jpg", lesion_jpeg), ("b.txt", b"x"), headers=key) for _ in range(3)]
+    files = ("Anna Muster.jpg", lesion_jpeg), ("Muster, born 1957.txt", b"x")
+    answers = [upload(program, lesion, *files, headers=key) for _ in range(3)]
 
+    assert [one["name"] for one in answers[0].json()["taken"]] == ["Anna Muster.jpg"]
+    assert [one["name"] for one in answers[2].json()["refused"]] == ["Muster, born 1957.txt"]
+    with store.database.read() as session:
+        assert "Muster" not in session.query(AnswerRow).one().body, "a file's name may be a patient's"
     assert [one.status_code for one in answers] == [201] * 3
     assert answers[0].json() == answers[1].json() == answers[2].json()
     assert [one.headers.get("idempotent-replayed") for one in answers] == [None, "true", "true"]
@@ -269,6 +276,31 @@ def test_a_wrong_cursor_or_filter_is_named(program):
     ):
         _problem(program.get(f"/api/v1/cases?{query}"), 422, code, field)
     _problem(program.get("/api/v1/patients?cursor=x"), 422, "invalid_record", "cursor")
+
+
+def test_a_query_parameter_that_is_unknown_is_named_with_the_known(program):
+    """`?statee=open` would give every case, and nobody would see why."""
+    answer = program.get("/api/v1/cases?limit=1&statee=open&x=1")
+    _problem(answer, 422, "bad_parameter", "statee")
+    assert {"state", "cursor", "limit", "order"} <= set(re.findall(r"\w+", answer.json()["way_out"]))
+    none = program.get("/api/v1/practice?%EF%BF%BD%00=1")
+    _problem(none, 422, "bad_parameter", "\ufffd\0")
+    assert none.json()["way_out"] == "Leave it out: it knows none."
+    assert program.get("/healthz?from=probe").status_code == 200, "no route of the API"
+    assert program.get("/api/v1/cases?statee=open", headers={"Authorization": ""}).status_code == 401
+
+
+def test_the_description_says_so_at_every_address(program):
+    (document,) = [program.get("/api/openapi.json").json() for _ in range(2)][1:]
+    assert document["info"]["description"].count("A query parameter that an address does not know is refused") == 1
+    silent = [
+        path
+        for path, methods in document["paths"].items()
+        if path.startswith("/api/v1/")
+        for operation in methods.values()
+        if "422" not in operation["responses"]
+    ]
+    assert silent == []
 
 
 # -- screening lists --------------------------------------------------------------------------------------------------

@@ -189,6 +189,12 @@ def alarms(session: Session, *, bundle: str | None = None) -> tuple[Alarm, ...]:
     return tuple(_alarm(row, review) for row, review in rows)
 
 
+def counted_open() -> sa.Select[Any]:
+    """How many alarms nobody has closed, as a question to be asked together with others."""
+    closed = sa.exists().where(WatchReviewRow.alarm_id == WatchAlarmRow.id)
+    return sa.select(sa.func.count()).select_from(WatchAlarmRow).where(~closed)
+
+
 def latest_run(session: Session) -> Run | None:
     """The latest look; None before the first."""
     row = session.scalar(sa.select(WatchRunRow).order_by(WatchRunRow.made_at.desc()).limit(1))

@@ -221,13 +221,17 @@ def patient_of(session: Session, flag_id: str) -> str:
 
 def count_waiting(session: Session) -> int:
     """How many flags wait for a lead."""
-    query = (
+    return session.scalar(counted_waiting()) or 0
+
+
+def counted_waiting() -> sa.Select[Any]:
+    """The question that `count_waiting` asks."""
+    return (
         sa.select(sa.func.count())
         .select_from(FlagRow)
         .join(PatientRow, PatientRow.id == FlagRow.patient_id)
         .where(PatientRow.deleted_at.is_(None), ~sa.exists().where(FlagReviewRow.flag_id == FlagRow.id))
     )
-    return session.scalar(query) or 0
 
 
 def flags_by_confirmation(session: Session) -> dict[str, tuple[Flag, ...]]:

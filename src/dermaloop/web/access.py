@@ -20,8 +20,11 @@ from dermaloop.web.desk import desk_of
 from dermaloop.web.errors import WebError
 from dermaloop.web.forms import FORM_TOKEN, is_form, read_form
 from dermaloop.web.identity import Identity, identify
+from dermaloop.web.menu import waiting_for, wants_page
+from dermaloop.web.validation import require_known
 
 TOKEN_HEADER = "X-Form-Token"  # noqa: S105 - a header's name
+_API = "/api/v1/"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -48,9 +51,19 @@ class Access:
     async def __call__(self, request: Request) -> None:
         """Lets the request through or refuses it.
 
+        Who may not use an address is not told which parameters it knows; pages take no notice of unknown ones, which
+        links from elsewhere may bring along.
+
         Raises:
-            WebError: `not_signed_in`, `bad_token`, `role_missing`, `scope_missing`, `stale_form`.
+            WebError: `not_signed_in`, `bad_token`, `role_missing`, `scope_missing`, `stale_form`; `bad_parameter`.
         """
+        await self._admit(request)
+        if request.scope["path"].startswith(_API):
+            require_known(request)
+        elif self.role is not None and wants_page(request):
+            request.state.waiting = await waiting_for(request)
+
+    async def _admit(self, request: Request) -> None:
         if self.role is None:
             if self.form and request.method not in _SAFE_METHODS:
                 await self._check_form(request)

@@ -43,6 +43,9 @@ _FORM: dict[str, Any] = {
         },
     }
 }
+_UNKNOWN = (
+    " A query parameter that an address does not know is refused with `bad_parameter`, which names those that it knows."
+)
 _EXAMPLE = (
     'curl -H "Authorization: Bearer $TOKEN" -F pictures=@lesion.jpg '
     "'http://127.0.0.1:8000/api/v1/classify?heatmap=png'"
@@ -109,7 +112,7 @@ async def classify(
     tags=["model"],
     dependencies=[allow(Role.VIEWER, scope=Scope.CLASSIFY)],
     response_description="What the model is.",
-    responses=problems("not_signed_in", "bad_token", "scope_missing", "internal"),
+    responses=problems("not_signed_in", "bad_token", "scope_missing", "bad_parameter", "internal"),
 )
 async def model(request: Request) -> schema.ModelAnswer:
     """Identity, classes, operating points with what was measured at them, limits, licence and training sources."""
@@ -133,6 +136,8 @@ def describe(document: dict[str, Any]) -> dict[str, Any]:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = problem
     document["components"]["securitySchemes"] = _SCHEMES
+    # The document is the same one each time.
+    document["info"]["description"] = document["info"]["description"].removesuffix(_UNKNOWN) + _UNKNOWN
     for path, methods in document["paths"].items():
         for operation in methods.values():
             operation["security"] = [] if path in OPEN_PATHS else [{name: []} for name in _SCHEMES]

@@ -119,6 +119,7 @@ def render(name: str, request: Request, /, **values: Any) -> str:
         "formats": _FORMATS,
         "me": getattr(request.state, "identity", None),
         "may": _may(request),
+        "waiting_here": getattr(request.state, "waiting", None),
         "failed": "",
         "form_token": _form_token(request),
     }

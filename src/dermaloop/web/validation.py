@@ -6,9 +6,11 @@ problem ends up in logs.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
+from starlette.requests import Request
 
 from dermaloop.web.errors import WebError
 
@@ -39,6 +41,37 @@ def told(error: RequestValidationError) -> WebError:
         field=field,
         way_out=_WAYS_OUT.get(kind, "Correct it; /api/docs says what fits."),
     )
+
+
+def require_known(request: Request) -> None:
+    """Refuses a query parameter that the route's signature does not have: a filter misspelt would filter nothing.
+
+    Args:
+        request: It has come to a route of the API.
+
+    Raises:
+        WebError: `bad_parameter`, with the first unknown one and the list of the known.
+    """
+    if not request.scope["query_string"]:
+        return
+    known = sorted(set(_known(request.scope["route"].dependant)))
+    unknown = next((name for name in request.query_params if name not in known), None)
+    if unknown is not None:
+        shown = _printable(unknown)[:_SHOWN]
+        raise WebError(
+            "bad_parameter",
+            f"{shown!r} is no query parameter of this address",
+            field=shown,
+            way_out=f"Known here: {', '.join(known)}." if known else "Leave it out: it knows none.",
+        )
+
+
+def _known(dependant: Any) -> Iterator[str]:
+    """Names of the query parameters of a route and of what it depends on."""
+    for one in dependant.query_params:
+        yield one.alias
+    for one in dependant.dependencies:
+        yield from _known(one)
 
 
 def _shown(value: Any) -> str:
