@@ -11,7 +11,7 @@ def test_results_come_in_the_order_of_the_values_though_early_ones_end_last(work
 
     def work(value):
         if value == 0 and workers > 1:
-            assert started.wait(10)  # the first ends only after another was begun
+            assert started.wait(60)  # the first ends only after another was begun
         elif value == 1:
             started.set()
         return value * value

@@ -295,7 +295,7 @@ def test_a_request_in_hand_is_finished_when_the_server_is_stopped(running):
 
 
 def _until(condition, what):
-    for _ in range(1000):
+    for _ in range(6000):
         if condition():
             return
         threading.Event().wait(0.02)

@@ -120,6 +120,7 @@ def test_a_server_whose_store_does_not_work_is_alive_and_not_ready(client, store
         raise StoreError("no room", where="/srv/secret-place")
 
     monkeypatch.setitem(watch._CHECKS, broken, gone)
+    monkeypatch.setattr(watch, "_PROBE_S", 3600.0)
     assert client.get("/readyz").status_code == 200, "asked a moment ago"
     client.app.state.desk.watch._probed_at = -float("inf")
     answer = client.get("/readyz")

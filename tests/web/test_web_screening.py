@@ -187,7 +187,7 @@ def test_one_worker_is_always_left_to_requests():
             waiting = asyncio.create_task(background())
             await asyncio.sleep(0)
             assert capacity.background == 0
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, 60)
         capacity.close()
         return most
 

@@ -115,7 +115,7 @@ class _Waiting(_Broken):
     def classify(self, content, name=""):
         if name != "warm-up":
             self.begun.set()
-            self.go.wait(20)
+            self.go.wait(180)
         return self._classifier.classify(content, name)
 
 
@@ -127,7 +127,7 @@ def test_a_full_server_says_when_to_come_back(make_client, toy_classifier, lesio
     first = threading.Thread(target=lambda: answers.append(client.post("/api/v1/classify", files=files)))
     first.start()
     try:
-        assert waiting.begun.wait(20)
+        assert waiting.begun.wait(180)
         for address in ("/api/v1/classify", "/assess", "/assess/part"):
             refused = client.post(address, files=files)
             assert refused.status_code == 503
