@@ -78,7 +78,9 @@ def performance_gates(champion: Rows, challenger: Rows, frozen: Manifest, plan: 
     both = Compared(champion, challenger, attributes)
     none = np.zeros(0)
     found = Measures(frozen=both, new=None, uses=1, flips=None, latency_s=(none, none), size_bytes=(1, 1))
-    wanted = ("auc", "sensitivity", "specificity", "brier", "calibration", "subgroups", "declined")
+    wanted = {
+        "auc", "matched_sensitivity", "sensitivity", "specificity", "brier", "calibration", "subgroups", "declined",
+    }  # fmt: skip
     return [gate.plain() for gate in judge(found, plan.plan.gates, plan.plan.frozen) if gate.name in wanted]
 
 

@@ -114,3 +114,56 @@ def test_a_model_that_refers_every_benign_picture_still_gets_a_band():
     probability = np.array([0.4] * 24 + [0.5] * 24)
     band = operating_point.ambiguous_band(probability, np.arange(48) < 24, threshold=0.2, largest_share=0.0)
     assert band.low == band.high == 0.2
+
+
+def following(n=900, *, seed=0, shift=0.0):
+    """A model before with its point, and one after it that ranks nearly alike, on another scale."""
+    former, y_malignant, groups = scored(n, seed)
+    logit = np.log(former / (1 - former))
+    after = 1 / (1 + np.exp(-(0.7 * logit + shift + 0.2 * np.random.default_rng(seed + 1).normal(size=n))))
+    point = operating_point.choose("p", former, y_malignant, groups, 0.95, resamples=100)
+    return point, former, after, y_malignant, groups
+
+
+def test_a_point_is_kept_at_the_specificity_of_the_model_before():
+    point, former, after, y_malignant, groups = following()
+    anew = operating_point.choose("p", after, y_malignant, groups, 0.95, resamples=100)
+    kept = operating_point.keep(point, former, anew, after, y_malignant, groups, 0.95, resamples=100)
+    assert kept.target == "sensitivity >= 0.95, kept from the model before"
+    assert kept.specificity == pytest.approx(point.specificity, abs=1.5 / 600)
+    assert kept.specificity == pytest.approx(np.mean(after[~y_malignant] < kept.threshold))
+    assert kept.sensitivity == pytest.approx(np.mean(after[y_malignant] >= kept.threshold))
+    assert (kept.name, kept.n_malignant) == (anew.name, anew.n_malignant)
+
+
+@pytest.mark.parametrize("target", [0.7, 0.995])
+def test_a_point_is_chosen_anew_where_the_cases_speak_against_the_one_before(target):
+    point, former, after, y_malignant, groups = following()
+    anew = operating_point.choose("p", after, y_malignant, groups, target, resamples=100)
+    assert operating_point.keep(point, former, anew, after, y_malignant, groups, target, resamples=100) is anew
+
+
+def test_a_kept_point_moves_less_than_one_chosen_anew():
+    """A network that did not change, on fresh calibration cases: how far its sensitivity moves from what it was."""
+    everybody, truth, _ = scored(20_000, 99)
+    moved = {"kept": 0.0, "anew": 0.0}
+    for seed in range(30):
+        former, y_former, groups = scored(300, 100 + seed)
+        point = operating_point.choose("p", former, y_former, groups, 0.95, resamples=20)
+        probability, y_malignant, groups = scored(300, 200 + seed)
+        anew = operating_point.choose("p", probability, y_malignant, groups, 0.95, resamples=100)
+        kept = operating_point.keep(point, probability, anew, probability, y_malignant, groups, 0.95, resamples=100)
+        was = np.mean(everybody[truth] >= point.threshold)
+        for name, one in (("kept", kept), ("anew", anew)):
+            moved[name] += abs(np.mean(everybody[truth] >= one.threshold) - was)
+    assert moved["kept"] < 0.7 * moved["anew"]
+
+
+@pytest.mark.parametrize("specificity", [0.0, 0.5, 0.9, 1.0])
+def test_a_matched_threshold_has_at_least_that_specificity_and_the_next_lower_has_not(specificity):
+    probability, y_malignant, _ = scored(200)
+    threshold = operating_point.matched_threshold(probability, y_malignant, specificity)
+    assert np.mean(probability[~y_malignant] < threshold) >= specificity
+    benign = probability[~y_malignant & (probability < threshold)]
+    if len(benign):
+        assert np.mean(probability[~y_malignant] < benign.max()) < specificity or specificity == 0.0

@@ -7,7 +7,8 @@ import pytest
 
 from dermaloop.evaluation.subgroups import ATTRIBUTES
 from dermaloop.refine import gates
-from dermaloop.refine.compared import Compared, Measures
+from dermaloop.refine.compared import Compared, Earlier, Flips, Measures
+from dermaloop.refine.measure import draw_near
 from dermaloop.refine.plan import GATES, Frozen, Limits, load, standard
 from dermaloop.refine.plan import parse as parse_plan
 from support.cohort import cohort
@@ -41,11 +42,15 @@ def measures(both, **changes):
         "frozen": both,
         "new": None,
         "uses": 1,
-        "flips": (np.full(100, 0.05), np.full(100, 0.05), np.arange(100)),
+        "flips": flips(0.05, 0.05),
         "latency_s": (np.full(9, 0.02), np.full(9, 0.02)),
         "size_bytes": (100, 100),
     }
     return Measures(**{**given, **changes})
+
+
+def flips(champion, challenger, n=100):
+    return Flips(np.full(n, champion), np.full(n, challenger), np.arange(n), np.ones(n))
 
 
 def judged(found, limits=LIMITS, frozen=None):
@@ -72,6 +77,120 @@ def test_a_worse_challenger_fails_what_it_is_worse_in():
     assert "+" in found["brier"].sentence
 
 
+def blurred(rows, amount, seed=1):
+    """The same model with noise in its evidence: it ranks lesions worse by a known cause."""
+    p = np.clip(rows.malignant_probability, 1e-6, 1 - 1e-6)
+    logit = np.log(p / (1 - p)) + amount * np.random.default_rng(seed).normal(size=len(p))
+    return replace(rows, malignant_probability=1 / (1 + np.exp(-logit)))
+
+
+def test_an_unlucky_threshold_fails_at_the_operating_point_but_not_at_one_specificity():
+    both = compared(same=True)
+    for threshold in (0.5, 0.15):
+        found = judged(measures(Compared(both.champion, both.challenger.at(threshold), both.attributes)))
+        assert {found["sensitivity"].passed, found["specificity"].passed} == {True, False}, threshold
+        assert found["matched_sensitivity"].passed is True
+        assert found["matched_sensitivity"].measured == 0.0
+        assert found["auc"].passed is True
+
+
+def test_a_worse_network_fails_at_one_specificity_though_a_low_threshold_hides_it():
+    both = compared(same=True)
+    worse = Compared(both.champion, blurred(both.champion, 1.5).at(0.12), both.attributes)
+    found = judged(measures(worse))
+    assert found["sensitivity"].passed is True, "it refers nearly everybody"
+    assert found["matched_sensitivity"].passed is False
+    assert found["matched_sensitivity"].measured < -0.03
+    assert "the champion's specificity of 0." in found["matched_sensitivity"].sentence
+    assert found["matched_sensitivity"].n == int((both.champion.malignant == 1).sum())
+
+
+def losing(rows, share, seed):
+    """The same model, blind to a further share of the malignant pictures: each time a small loss."""
+    hidden = np.flatnonzero(rows.malignant == 1)
+    hidden = np.random.default_rng(seed).permutation(hidden)[: round(share * len(hidden))]
+    probability = rows.malignant_probability.copy()
+    probability[hidden] *= 0.5
+    return replace(rows, malignant_probability=probability)
+
+
+def test_small_losses_in_a_row_are_stopped_by_the_best_champion_at_the_third_at_the_latest():
+    champion, earlier = compared(4000, same=True).champion, {}
+    verdicts = []
+    for turn in range(3):
+        challenger = losing(champion, 0.06, seed=turn)
+        both = Compared(champion, challenger, {name: ["all"] * 4000 for name in ATTRIBUTES})
+        alone = gates.auc_gate("auc", both, LIMITS, LIMITS.auc_margin)
+        assert alone.passed is True, "the present champion alone lets each of them pass"
+        best = gates.best_gate(both, Earlier(dict(earlier)), LIMITS)
+        verdicts.append(best.passed)
+        earlier[f"champion {turn}"] = champion.malignant_probability
+        champion = challenger
+    assert verdicts[0] is True
+    assert verdicts[-1] is False
+    assert "champion 0" in best.sentence
+    assert best.measured < 2 * alone.measured
+
+
+def test_the_best_champion_is_the_present_one_where_none_before_is_better():
+    both = compared(challenger=2.0)
+    found = gates.best_gate(both, Earlier(), LIMITS)
+    assert "the present champion" in found.sentence
+    assert found.measured == gates.auc_gate("auc", both, LIMITS, LIMITS.auc_margin).measured
+    weak = blurred(both.champion, 2.0).malignant_probability
+    assert gates.best_gate(both, Earlier({"weak": weak}), LIMITS).measured == found.measured
+
+
+def test_an_earlier_champion_that_is_gone_fails_safe_unless_the_plan_allows_it():
+    found = compared(same=True), Earlier({}, ("gone@0123",))
+    refused = gates.best_gate(*found, LIMITS)
+    assert refused.passed is None
+    assert "gone@0123" in refused.sentence
+    allowed = gates.best_gate(*found, replace(LIMITS, best_missing="judge by those at hand"))
+    assert allowed.passed is True
+    assert "left out as the plan allows: gone@0123" in allowed.sentence
+
+
+def test_pictures_that_an_earlier_champion_could_not_read_count_for_none():
+    both = compared(same=True)
+    broken = both.champion.malignant_probability.copy()
+    broken[:100] = np.nan
+    assert gates.best_gate(both, Earlier({"old": broken}), LIMITS).n == 1100
+    assert gates.best_gate(both, Earlier({"blind": np.full(1200, np.nan)}), LIMITS).passed is None
+
+
+def test_pictures_near_a_threshold_are_drawn_more_often_and_count_for_less():
+    both = compared(3000, same=True)
+    drawn, weights = draw_near(both, 400, seed=1)
+    assert (len(drawn), len(np.unique(drawn))) == (400, 400)
+    assert weights.sum() == pytest.approx(3000)
+    distance = np.abs(np.log(both.champion.malignant_probability / (1 - both.champion.malignant_probability))
+                      - np.log(0.3 / 0.7))  # fmt: skip
+    assert distance[drawn].mean() < 0.6 * distance.mean()
+    assert [len(draw_near(both, most, seed=1)[0]) for most in (0, 3000, 5000)] == [0, 3000, 3000]
+    assert set(draw_near(both, 5000, seed=1)[1]) == {1.0}
+    unread = replace(both.champion, malignant_probability=np.full(3000, np.nan))
+    assert len(draw_near(Compared(unread, unread, {}), 50, seed=1)[0]) == 50
+
+
+def test_drawing_near_the_threshold_changes_the_width_of_the_interval_and_not_what_is_measured():
+    """Flips that are likelier near a threshold, as they are: the same mean, in a third of the pictures."""
+    both = compared(3000, same=True)
+    rng = np.random.default_rng(4)
+    p = both.champion.malignant_probability
+    near = np.exp(-((6 * (np.log(p / (1 - p)) - np.log(0.3 / 0.7))) ** 2))
+    one, other = (np.asarray(rng.binomial(21, scale * near) / 21) for scale in (0.3, 0.4))
+    draws = [draw_near(both, 400, seed) for seed in range(200)]
+    found = [float(weights @ (other - one)[rows]) / 3000 for rows, weights in draws]
+    assert np.mean(found) == pytest.approx(float((other - one).mean()), abs=0.001)
+    rows, weights = draws[0]
+    gate = gates.stress_gate(Flips(one[rows], other[rows], both.champion.groups[rows], weights), LIMITS)
+    assert gate.measured == pytest.approx(found[0])
+    plain = rng.permutation(3000)[:400]
+    by_lot = gates.stress_gate(Flips(one[plain], other[plain], both.champion.groups[plain], np.ones(400)), LIMITS)
+    assert np.ptp(gate.interval) < 0.75 * np.ptp(by_lot.interval)
+
+
 def test_a_challenger_that_refers_everybody_is_caught_by_specificity():
     both = compared(same=True)
     everybody = Compared(both.champion, both.champion.at(0.0), both.attributes)
@@ -83,7 +202,7 @@ def test_a_challenger_that_refers_everybody_is_caught_by_specificity():
 
 def test_too_few_cases_judge_nothing_and_nothing_undecided_counts_as_passed():
     found = judged(measures(compared(60, same=True)))
-    for name in ("auc", "sensitivity", "specificity", "brier", "calibration"):
+    for name in ("auc", "best_champion", "matched_sensitivity", "sensitivity", "specificity", "brier", "calibration"):
         assert found[name].passed is None
         assert "Cannot be judged" in found[name].sentence
         assert found[name].measured is None
@@ -156,8 +275,8 @@ def test_what_is_claimed_on_new_cases_is_judged_and_nothing_else():
 @pytest.mark.parametrize(
     ("name", "changes", "passed"),
     [
-        ("stress", {"flips": (np.full(100, 0.05), np.full(100, 0.1), np.arange(100))}, False),
-        ("stress", {"flips": (np.full(29, 0.05), np.full(29, 0.05), np.arange(29))}, None),
+        ("stress", {"flips": flips(0.05, 0.1)}, False),
+        ("stress", {"flips": flips(0.05, 0.05, 29)}, None),
         ("stress", {"flips": None}, None),
         ("latency", {"latency_s": (np.full(9, 0.02), np.full(9, 0.03))}, False),
         ("latency", {"latency_s": (np.array([]), np.array([]))}, None),
@@ -220,6 +339,9 @@ def test_the_plan_that_comes_along_is_whole_and_its_hash_is_of_every_byte():
         (("train = 0.7", "train = 0.9"), "sum to 1"),
         (("rehearsal_share = 0.7", 'rehearsal_share = "much"'), "rehearsal_share"),
         (("most_uses = 24", "most_uses = 2"), "most_uses"),
+        (("matched_margin = 0.05", "matched_margin = 0"), "margins must be above 0"),
+        (('best_missing = "refuse"', 'best_missing = "ignore"'), "best_missing"),
+        (('operating_points = "keep"', 'operating_points = "old"'), "operating_points"),
         (("steps = 600", "steps = 0"), "run.steps"),
         (("[gates]", "[gates"), "not TOML"),
     ],
@@ -230,3 +352,15 @@ def test_a_plan_that_says_nonsense_is_refused_by_name(change, words):
     with pytest.raises(Exception, match=words) as caught:
         parse_plan(text.replace(*change))
     assert caught.type.__name__ in ("PlanError", "RecipeError")
+
+
+def test_a_plan_of_the_version_before_is_read_as_it_was_meant():
+    """Its required gates and its way to choose thresholds stay; the new gates are told beside them."""
+    text = (ROOT / "recipes/plan.toml").read_text()
+    new = ("best_margin", "best_missing", "matched_margin", "operating_points")
+    old = "\n".join(line for line in text.splitlines() if not line.startswith(new))
+    old = old.replace('"best_champion", "matched_sensitivity", ', "").replace("version = 3", "version = 2")
+    found = parse_plan(old).plan
+    assert "matched_sensitivity" not in found.required_gates
+    assert found.training.operating_points == "anew"
+    assert found.gates.matched_margin == found.gates.sensitivity_margin

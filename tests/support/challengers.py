@@ -97,8 +97,8 @@ def stub_training(monkeypatch: Any, bundle: Bundle) -> None:
         write_json(out / RUN, {"steps": 0})
         return object()
 
-    def packages(_trained: Any, rows: Manifest, out: Path, *, version: str, licence: str, created: str) -> Bundle:
-        about = {"name": "stub", "version": version, "licence": licence, "created": created}
+    def packages(_trained: Any, rows: Manifest, out: Path, *, version: str, **given: Any) -> Bundle:
+        about = {"name": "stub", "version": version, "licence": given["licence"], "created": given["created"]}
         spec = bundle.spec.model_copy(update={**about, "manifest_sha256": rows.identity()})
         return bundles.write(out, spec, dict(bundle.parts))
 

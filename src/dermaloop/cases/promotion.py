@@ -100,6 +100,12 @@ def roll_back(session: Session, actor: Actor, *, reason: str) -> ModelVersion:
 
 def last_promotion(entries: tuple[AliasEntry, ...]) -> tuple[str | None, str | None]:
     """(the champion, the one that a rollback leads to); None where there is none. Two rollbacks go back two steps."""
+    stack = champions(entries)
+    return (stack[-1] if stack else None), (stack[-2] if len(stack) > 1 else None)
+
+
+def champions(entries: tuple[AliasEntry, ...]) -> tuple[str, ...]:
+    """Ids of the models that were promoted one after the other, the present champion last; not those taken back."""
     stack: list[str] = []
     for entry in entries:
         if entry.alias is not Alias.CHAMPION or entry.model_id is None:
@@ -108,7 +114,7 @@ def last_promotion(entries: tuple[AliasEntry, ...]) -> tuple[str | None, str | N
             stack.pop()
         else:
             stack.append(entry.model_id)
-    return (stack[-1] if stack else None), (stack[-2] if len(stack) > 1 else None)
+    return tuple(stack)
 
 
 def decline(session: Session, actor: Actor, model_id: str, *, reason: str) -> ModelVersion:

@@ -60,6 +60,7 @@ def package(
     version: str = "1",
     licence: str,
     created: str | None = None,
+    former: bundle.Bundle | None = None,
 ) -> bundle.Bundle:
     """Makes the bundle of a finished training.
 
@@ -71,6 +72,8 @@ def package(
         version: The bundle's version.
         licence: Terms of the model, which follow its data.
         created: ISO 8601, UTC; None for now. The same training at the same moment gives the same bytes.
+        former: The bundle that it may follow: its operating points are kept where nothing speaks against them, see
+            `evaluation.operating_point.keep`. None: they are chosen anew.
 
     Returns:
         The bundle as written, without an evaluation.
@@ -90,7 +93,8 @@ def package(
 
     fitted = calibration.fit(held.raw.logits, held.candidates, fitted_on=measured_on)
     probability = calibrated.probabilities(held.raw.logits, fitted)
-    points, band = _decide(probability, held, recipe.package, measured_on)
+    before = None if former is None else _Former(former, _risk(former, held.rows))
+    points, band = _decide(probability, held, recipe.package, measured_on, before)
     distribution = gate.fit_distribution(train.raw.texture, train.fine, sources=train.rows.column("source"))
     distance = gate.distance(held.raw.texture, distribution)
     limits = bundle.Gate(
@@ -171,8 +175,23 @@ def _predict(session: Session, rows: Manifest) -> _Predicted:
     return _Predicted(rows, raw, candidates)
 
 
+@dataclass(frozen=True, eq=False)
+class _Former:
+    """A bundle and its malignant probability of the rows to calibrate on, float64 (N,)."""
+
+    bundle: bundle.Bundle
+    risk: NDArray[np.float64]
+
+
+def _risk(former: bundle.Bundle, rows: Manifest) -> NDArray[np.float64]:
+    logits = _predict(Session(former, threads=1), rows).raw.logits
+    return calibrated.malignant_probability(
+        calibrated.probabilities(logits, former.spec.calibration), former.spec.classes
+    )
+
+
 def _decide(
-    probability: NDArray[np.float64], held: _Predicted, how: Package, measured_on: str
+    probability: NDArray[np.float64], held: _Predicted, how: Package, measured_on: str, before: _Former | None
 ) -> tuple[list[bundle.OperatingPoint], operating_point.Band]:
     """Operating points, and the ambiguous band around the first, on the rows known to be malignant or benign."""
     bad = np.array([diagnosis in MALIGNANT for diagnosis in CLASSES])
@@ -186,6 +205,14 @@ def _decide(
         )
         for target in how.sensitivity
     ]
+    if before is not None:
+        named = {point.name: point for point in before.bundle.spec.operating_points}
+        points = [
+            operating_point.keep(named[point.name], before.risk[known], point, risk, is_malignant, groups, target)
+            if point.name in named
+            else point
+            for point, target in zip(points, how.sensitivity, strict=True)
+        ]
     band = operating_point.ambiguous_band(
         risk, is_malignant, threshold=points[0].threshold, alpha=how.ambiguous_alpha, largest_share=how.ambiguous_share
     )

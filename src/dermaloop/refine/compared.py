@@ -6,7 +6,7 @@ Owns their fields. Refuses to measure and to judge.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,37 @@ class Compared:
 
 
 @dataclass(frozen=True, eq=False)
+class Flips:
+    """How often each of n drawn pictures' decisions flip when the picture is perturbed.
+
+    Attributes:
+        champion: float64 (n,), share of the perturbations that flip its decision.
+        challenger: float64 (n,), the other's, under the same perturbations.
+        groups: int64 (n,), patient or lesion.
+        weights: float64 (n,), how many pictures of the frozen set each stands for: those near a threshold are drawn
+            more often than others.
+    """
+
+    champion: NDArray[np.float64]
+    challenger: NDArray[np.float64]
+    groups: NDArray[np.int64]
+    weights: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Earlier:
+    """The champions before the present one, on the same frozen set.
+
+    Attributes:
+        champions: By each bundle's identity: its probability of malignancy, float64 (N,), NaN where it read nothing.
+        missing: Identities of those that are neither at hand nor were answered for on this frozen set before.
+    """
+
+    champions: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class Measures:
     """Everything that the gates judge.
 
@@ -93,15 +124,16 @@ class Measures:
         frozen: On the frozen set.
         new: On the new cases that nothing was trained on; None where there are none.
         uses: How often the frozen set was used, this time included.
-        flips: Share of perturbations that flip the decision on each perturbed picture, (n,) champion and challenger,
-            and the pictures' groups; None where none was perturbed.
+        flips: What perturbations flip; None where nothing was perturbed.
         latency_s: Times for one picture, taken in turn, (k,) champion and challenger.
         size_bytes: Of the two bundles.
+        earlier: The champions before, on the frozen set.
     """
 
     frozen: Compared
     new: Compared | None
     uses: int
-    flips: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]] | None
+    flips: Flips | None
     latency_s: tuple[NDArray[np.float64], NDArray[np.float64]]
     size_bytes: tuple[int, int]
+    earlier: Earlier = field(default_factory=Earlier)

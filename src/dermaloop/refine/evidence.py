@@ -9,17 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dermaloop.cases import turn_notes
 from dermaloop.cases.actor import Actor
 from dermaloop.cases.store import Store
 from dermaloop.core.bundle import Bundle
 from dermaloop.core.files import replacing_folder
-from dermaloop.refine import frozen_figures
+from dermaloop.refine import earlier, frozen_figures
 from dermaloop.refine.compared import Measures
 from dermaloop.refine.dossier import render
 from dermaloop.refine.feedback_report import write_json
@@ -44,6 +46,7 @@ def write(
     gates: list[dict[str, Any]],
     found: Measures,
     changed: list[dict[str, Any]],
+    asked: Mapping[str, NDArray[np.float64]],
 ) -> None:
     """Writes the folder, whole or not at all.
 
@@ -54,6 +57,7 @@ def write(
         gates: What was judged.
         found: What it was judged by.
         changed: Pictures of the frozen set whose decision changes.
+        asked: Probabilities of malignancy of the champions before, by the hash of each model.
     """
     with replacing_folder(folder_of(turn)) as folder:
         for path in (
@@ -66,6 +70,11 @@ def write(
         (folder / PLAN).write_bytes(inputs.plan.text.encode())  # as it was read and hashed, whatever the file says now
         write_json(folder / MEASURES, _measures(found, challenger, turn, changed))
         _write_arrays(folder / ARRAYS, found)
+        both = {
+            turn.bundle.model_sha256: found.frozen.champion.malignant_probability,
+            challenger.model_sha256: found.frozen.challenger.malignant_probability,
+        }
+        earlier.write(folder, inputs, {**asked, **both})
         frozen_figures.write(
             folder, found.frozen, (turn.bundle, challenger), inputs.frozen, resamples=inputs.plan.plan.gates.resamples
         )
@@ -148,6 +157,8 @@ def _measures(found: Measures, challenger: Bundle, turn: Turn, changed: list[dic
         "uses": found.uses,
         "latency_s": [np.round(values, 6).tolist() for values in found.latency_s],
         "size_bytes": list(found.size_bytes),
+        "earlier_champions": sorted(found.earlier.champions),
+        "earlier_champions_missing": list(found.earlier.missing),
         "changed_decisions": changed,
     }
 
@@ -166,5 +177,9 @@ def _write_arrays(path: Path, found: Measures) -> None:
         "challenger_assessed": both.challenger.assessed,
     }
     if found.flips is not None:
-        arrays |= dict(zip(("champion_flips", "challenger_flips", "flips_groups"), found.flips, strict=True))
+        flips = found.flips
+        arrays |= {
+            "champion_flips": flips.champion, "challenger_flips": flips.challenger, "flips_groups": flips.groups,
+            "flips_weights": flips.weights,
+        }  # fmt: skip
     np.savez_compressed(path, **arrays)

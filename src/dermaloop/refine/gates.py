@@ -9,15 +9,18 @@ required gate, so no correction for their number is needed: each further gate ma
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dermaloop.evaluation.figures import measure
-from dermaloop.evaluation.paired import Difference, auc_difference, mean_difference, share_difference
+from dermaloop.evaluation.paired import Difference, mean_difference, metric_difference, share_difference
 from dermaloop.evaluation.subgroups import ATTRIBUTES, UNKNOWN
-from dermaloop.refine.compared import Compared, Gate, Measures
+from dermaloop.refine.compared import Compared, Flips, Gate, Measures
+from dermaloop.refine.network_gates import best_gate, matched_gate
 from dermaloop.refine.plan import Frozen, Limits
+from dermaloop.refine.verdicts import at_least, auc_gate, below, few
 
 LEAST_STRESSED = 30
 """Fewer perturbed pictures say nothing of a share of a few percent."""
@@ -29,6 +32,8 @@ def judge(found: Measures, limits: Limits, frozen: Frozen) -> list[Gate]:
     return [
         frozen_set_gate(found.uses, frozen),
         auc_gate("auc", both, limits, limits.auc_margin),
+        best_gate(found.frozen, found.earlier, limits),
+        matched_gate(both, limits),
         *(_share_gate(name, both, limits) for name in ("sensitivity", "specificity")),
         brier_gate(both, limits),
         calibration_gate(both, limits),
@@ -55,29 +60,6 @@ def frozen_set_gate(uses: int, frozen: Frozen) -> Gate:
     return Gate("frozen_set", True, float(uses), float(frozen.most_uses), None, uses, text)
 
 
-def few(both: Compared, limits: Limits) -> str:
-    """Why so few lesions judge nothing; empty where there are enough."""
-    malignant, benign = both.known(malignant=True).groups, both.known(malignant=False).groups
-    if malignant < limits.least_malignant or benign < limits.least_benign:
-        return (
-            f"Cannot be judged: {malignant} malignant and {benign} benign patients or lesions, at least"
-            f" {limits.least_malignant} and {limits.least_benign} are needed."
-        )
-    return ""
-
-
-def auc_gate(name: str, both: Compared, limits: Limits, margin: float, *, superior: bool = False) -> Gate:
-    """Non-inferiority, or superiority, of the AUC for malignancy: DeLong's test with patients as units."""
-    known = both.known()
-    short = few(known, limits)
-    least = 0.0 if superior else -margin
-    if short:
-        return Gate(name, None, None, least, None, len(known.champion), short)
-    one, other = known.champion, known.challenger
-    found = auc_difference(one.y_malignant, one.malignant_probability, other.malignant_probability, one.groups)
-    return _at_least(name, "AUC for malignancy", found, least)
-
-
 def _share_gate(name: str, both: Compared, limits: Limits) -> Gate:
     malignant = name == "sensitivity"
     margin = limits.sensitivity_margin if malignant else limits.specificity_margin
@@ -86,7 +68,7 @@ def _share_gate(name: str, both: Compared, limits: Limits) -> Gate:
     if short:
         return Gate(name, None, None, -margin, None, len(known.champion), short)
     found = _right(known, limits, malignant=malignant)
-    return _at_least(name, f"{name.capitalize()} at the operating point", found, -margin)
+    return at_least(name, f"{name.capitalize()} at the operating point", found, -margin)
 
 
 def _right(known: Compared, limits: Limits, *, malignant: bool) -> Difference:
@@ -103,7 +85,7 @@ def brier_gate(both: Compared, limits: Limits) -> Gate:
     truth = known.champion.y_malignant.astype(np.float64)
     one, other = (np.square(rows.malignant_probability - truth) for rows in (known.champion, known.challenger))
     found = mean_difference(one, other, known.champion.groups, resamples=limits.resamples)
-    return _below("brier", "Brier error of the probability of malignancy", found, limits.brier_margin)
+    return below("brier", "Brier error of the probability of malignancy", found, limits.brier_margin)
 
 
 def calibration_gate(both: Compared, limits: Limits) -> Gate:
@@ -179,16 +161,23 @@ def new_cases_gate(both: Compared | None, limits: Limits) -> Gate:
     return Gate(gate.name, gate.passed, gate.measured, gate.limit, gate.interval, gate.n, text)
 
 
-def stress_gate(
-    flips: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]] | None, limits: Limits
-) -> Gate:
-    """Whether harmless changes of a picture flip the challenger's decisions more often."""
-    n = 0 if flips is None else len(flips[0])
+def stress_gate(flips: Flips | None, limits: Limits) -> Gate:
+    """Whether harmless changes of a picture flip the challenger's decisions more often.
+
+    A picture's perturbations are one witness, and a lesion's pictures another: the bootstrap draws lesions, and the
+    pictures count for as many as they stand for.
+    """
+    n = 0 if flips is None else len(flips.groups)
     if flips is None or n < LEAST_STRESSED:
         text = f"Cannot be judged: {n} pictures were perturbed, at least {LEAST_STRESSED} are needed."
         return Gate("stress", None, None, limits.stress_margin, None, n, text)
-    found = mean_difference(*flips, resamples=limits.resamples)
-    return _below("stress", "Share of decisions flipped by perturbation", found, limits.stress_margin)
+
+    def share(flipped: NDArray[np.float64]) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+        """The mean over the frozen set, in each resample; every resample holds some lesion."""
+        return lambda drawn: np.asarray(drawn @ (flips.weights * flipped) / (drawn @ flips.weights))
+
+    found = metric_difference(share(flips.champion), share(flips.challenger), flips.groups, resamples=limits.resamples)
+    return below("stress", "Share of decisions flipped by perturbation", found, limits.stress_margin)
 
 
 def declined_gate(both: Compared, limits: Limits) -> Gate:
@@ -200,7 +189,7 @@ def declined_gate(both: Compared, limits: Limits) -> Gate:
     found = share_difference(
         ~both.champion.assessed, ~both.challenger.assessed, both.champion.groups, resamples=limits.resamples
     )
-    return _below("declined", "Share of pictures declined", found, limits.declined_margin)
+    return below("declined", "Share of pictures declined", found, limits.declined_margin)
 
 
 def _medians(times: tuple[NDArray[np.float64], NDArray[np.float64]]) -> tuple[float, float]:
@@ -214,30 +203,3 @@ def _ratio_gate(name: str, what: str, both: tuple[float, float], limit: float) -
     ratio = challenger / champion
     text = f"{what} is {ratio:.2f} times the champion's, may be at most {limit:g} times."
     return Gate(name, ratio <= limit, ratio, limit, None, 1, text)
-
-
-def _said(what: str, found: Difference) -> str:
-    return (
-        f"{what} {found.second:.3f} against the champion's {found.first:.3f}: {found.value:+.3f}"
-        f" ({found.low:+.3f} to {found.high:+.3f})"
-    )
-
-
-def _rests_on(found: Difference) -> str:
-    return f"{found.n} pictures of {found.groups} patients or lesions"
-
-
-def _at_least(name: str, what: str, found: Difference, least: float) -> Gate:
-    """Passed where the whole interval lies above `least`."""
-    if not math.isfinite(found.low):
-        return Gate(name, None, None, least, None, found.n, f"Cannot be judged: {what} has no interval here.")
-    text = f"{_said(what, found)}, the lower end must be above {least:+g}; {_rests_on(found)}."
-    return Gate(name, found.low > least, found.value, least, (found.low, found.high), found.n, text)
-
-
-def _below(name: str, what: str, found: Difference, most: float) -> Gate:
-    """Passed where the whole interval lies below `most`."""
-    if not math.isfinite(found.high):
-        return Gate(name, None, None, most, None, found.n, f"Cannot be judged: {what} has no interval here.")
-    text = f"{_said(what, found)}, the upper end must be below {most:+g}; {_rests_on(found)}."
-    return Gate(name, found.high < most, found.value, most, (found.low, found.high), found.n, text)

@@ -22,11 +22,14 @@ from dermaloop.evaluation.rows import Rows
 from dermaloop.inference.classifier import Classifier, Item
 from dermaloop.pipeline.evaluate import rows_of
 from dermaloop.pipeline.evaluate_checks import perturbed
-from dermaloop.refine.compared import Compared
+from dermaloop.refine.compared import Compared, Flips
 
 _ATTRIBUTES = ("age_years", "sex", "site", "skin_type", "source", "image_type", "confirmation", "diagnosis")
 _TIMED = 15
 """Pictures timed; each by both, in turn, so that a busy machine is busy for both."""
+
+_BANDS = ((0.1, 0.4), (0.1, 0.25), (0.2, 0.25), (0.6, 0.1))
+"""Bands of pictures by how near a threshold they lie: share of the pictures, share of the draws."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -55,22 +58,24 @@ def compare(champion: Classifier, challenger: Classifier, manifest: Manifest, pr
 
 
 def flips(
-    champion: Classifier, challenger: Classifier, manifest: Manifest, *, most: int, seed: int, progress: Progress
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]] | None:
+    champion: Classifier, challenger: Classifier, manifest: Manifest, both: Compared, *, most: int, seed: int,
+    progress: Progress,
+) -> Flips | None:  # fmt: skip
     """The share of perturbations that flip each picture's decision, by both bundles, on a drawn sample.
 
     Args:
         champion: One.
         challenger: The other.
         manifest: Rows to draw from.
+        both: What both say of these rows.
         most: At most so many pictures; 0 for none.
         seed: Of the draw.
         progress: Told how far it is.
 
     Returns:
-        float64 (n,), float64 (n,) and the pictures' groups, int64 (n,); None where nothing is drawn.
+        What flips; None where nothing is drawn.
     """
-    drawn = np.sort(np.random.default_rng(seed).permutation(len(manifest))[:most])
+    drawn, weights = draw_near(both, most, seed)
     if not len(drawn):
         return None
     chosen = manifest.select(np.isin(np.arange(len(manifest)), drawn))
@@ -82,7 +87,45 @@ def flips(
             flipped[:, number] = _refers(classifier, chosen, one.apply) != before
             progress(f"Perturbing ({name})", number + 1, len(stress.PERTURBATIONS))
         shares.append(flipped.mean(axis=1))
-    return shares[0], shares[1], group_index(chosen.groups())
+    return Flips(shares[0], shares[1], group_index(chosen.groups()), weights)
+
+
+def draw_near(both: Compared, most: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Draws pictures to perturb, most of them near either model's threshold, where decisions flip.
+
+    Args:
+        both: Of N pictures.
+        most: At most so many.
+        seed: Of the draw.
+
+    Returns:
+        int64 (n,), their rows in order, and float64 (n,), how many pictures each stands for; they sum to N.
+
+    Source: stratified sampling with an allocation after Neyman 1934, doi:10.2307/2342192; bands and shares are those
+    that nine challengers of the study ask for: two fifths of the draws among the tenth nearest to a threshold
+    (docs/adr/0048).
+    """
+    distance = np.full(len(both.champion), np.inf)
+    for rows in (both.champion, both.challenger):
+        away = np.abs(_logit(rows.malignant_probability) - _logit(np.array(rows.threshold)))
+        distance = np.minimum(distance, np.where(np.isfinite(away), away, np.inf))
+    order, rng = np.argsort(distance, kind="stable"), np.random.default_rng(seed)
+    edges = np.round(np.cumsum((0.0, *(size for size, _ in _BANDS))) * len(order)).astype(int)
+    drawn, weights, left, shares_left = [], [], most, 1.0
+    for (_, share), low, high in zip(_BANDS, edges[:-1], edges[1:], strict=True):
+        band = order[low:high]
+        count = min(len(band), round(left * share / shares_left))
+        left, shares_left = left - count, shares_left - share
+        drawn.append(rng.permutation(band)[:count])
+        weights.append(np.full(count, len(band) / max(count, 1)))
+    rows_drawn = np.concatenate(drawn)
+    back = np.argsort(rows_drawn, kind="stable")
+    return rows_drawn[back], np.concatenate(weights)[back]
+
+
+def _logit(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    inner = np.clip(probability, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(inner / (1 - inner)))
 
 
 def _refers(classifier: Classifier, manifest: Manifest, apply: stress.Apply) -> NDArray[np.bool_]:

@@ -24,8 +24,8 @@ from dermaloop.training.recipe import Recipe
 _STRICT = ConfigDict(extra="forbid")
 _KEYS = "See docs/refine.md for the keys."
 GATES = (
-    "frozen_set", "auc", "sensitivity", "specificity", "brier", "calibration", "subgroups", "new_cases", "stress",
-    "declined", "latency", "size",
+    "frozen_set", "auc", "best_champion", "matched_sensitivity", "sensitivity", "specificity", "brier", "calibration",
+    "subgroups", "new_cases", "stress", "declined", "latency", "size",
 )  # fmt: skip
 """Every gate, in the order of the report."""
 
@@ -88,6 +88,8 @@ class Training:
     """What to do where the original data is not at hand."""
     without_weights: Literal["refuse", "start anew"] = "refuse"
     """What to do where the champion's weights are not at hand: `start anew` begins where the recipe says."""
+    operating_points: Literal["anew", "keep"] = "anew"
+    """Whether thresholds are chosen anew each time, or kept at the champion's specificity until cases speak against."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,12 @@ class Limits:
     """Fewer benign lesions judge nothing."""
     auc_margin: float = 0.02
     """The AUC for malignancy may be lower by less than this."""
+    best_margin: float = 0.02
+    """The AUC may be lower than that of the best champion so far by less than this: small losses do not add up."""
+    best_missing: Literal["refuse", "judge by those at hand"] = "refuse"
+    """What to do where an earlier champion is gone and was never measured on this frozen set."""
+    matched_margin: float = 0.05
+    """The sensitivity at the specificity that the champion has may be lower by less than this."""
     sensitivity_margin: float = 0.05
     """The sensitivity at the operating point may be lower by less than this."""
     specificity_margin: float = 0.10
@@ -138,8 +146,8 @@ class Limits:
     """For `not inferior`."""
     new_cases_least: int = 20
     """Fewer malignant or benign lesions among them judge nothing."""
-    stress_pictures: int = 200
-    """Pictures of the frozen set that are perturbed; 0 leaves the test out, and with it the gate unjudged."""
+    stress_pictures: int = 400
+    """Pictures of the frozen set that are perturbed, most of them near a threshold; 0 leaves the gate unjudged."""
     stress_margin: float = 0.03
     """The share of decisions flipped by perturbation may be higher by at most this."""
     declined_margin: float = 0.10

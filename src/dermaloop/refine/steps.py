@@ -20,7 +20,7 @@ from dermaloop.core.manifest import Manifest, Split
 from dermaloop.inference.classifier import Classifier
 from dermaloop.pipeline import package as packaging
 from dermaloop.refine import challenger as challengers
-from dermaloop.refine import commands, evidence, measure
+from dermaloop.refine import commands, earlier, evidence, measure
 from dermaloop.refine.compared import Measures
 from dermaloop.refine.feedback_report import write_json
 from dermaloop.refine.gates import judge
@@ -110,6 +110,7 @@ def calibrate(turn: Turn, inputs: Inputs, trained: Trained) -> Bundle:
             version=str(turn.number),
             licence=turn.bundle.spec.licence,
             created=turn.begun,
+            former=turn.bundle if inputs.plan.plan.training.operating_points == "keep" else None,
         )
     bundle = open_bundle(out)
     challengers.keep_weights(turn.work, bundle.model_sha256, turn.folder / "run" / training.WEIGHTS)
@@ -129,20 +130,22 @@ def evaluate(  # noqa: PLR0917 - what all steps take, and what the steps before 
         both = measure.compare(one, other, frozen, inputs.progress)
         fresh = checked.where(split=Split.TEST)
         new = measure.compare(one, other, fresh, inputs.progress) if len(fresh) else None
+        before, asked = earlier.answers(store, turn, inputs, frozen)
         found = Measures(
             frozen=both,
             new=new,
             uses=uses,
             flips=measure.flips(
-                one, other, frozen, most=plan.gates.stress_pictures, seed=inputs.plan.recipe.seed,
+                one, other, frozen, both, most=plan.gates.stress_pictures, seed=inputs.plan.recipe.seed,
                 progress=inputs.progress,
             ),
             latency_s=measure.latency_s((turn.bundle, challenger), frozen),
             size_bytes=(measure.size_bytes(turn.champion_file), measure.size_bytes(_challenger_file(turn))),
+            earlier=before,
         )  # fmt: skip
         gates = [gate.plain() for gate in judge(found, plan.gates, plan.frozen)]
         changed = measure.changed_decisions(both, frozen.column("image_id"))
-        evidence.write(turn, inputs, challenger, gates=gates, found=found, changed=changed)
+        evidence.write(turn, inputs, challenger, gates=gates, found=found, changed=changed, asked=asked)
         evidence.seal(store, actor, turn, inputs, challenger)
     path = evidence.folder_of(turn) / evidence.GATES
     verdicts: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
