@@ -199,6 +199,8 @@ def same(found: Found | None = None) -> str:
     names = sorted({name for one in sizes for name in one["refused"] if name != "any"})
     header = ["Calibrated on lesions (malignant pictures)", "Refused", *(f"`{name}`" for name in names),
               "Sensitivity, deviation", "Declined, deviation"]  # fmt: skip
+    told = all("worse" in one for one in sizes)
+    header += ["A worse network refused (its AUC)"] if told else []
     rows = [
         [
             f"{one['lesions']} ({one['malignant_pictures']})",
@@ -206,10 +208,15 @@ def same(found: Found | None = None) -> str:
             *(f"{one['refused'].get(name, 0) / one['draws']:.0%}" for name in names),
             f"{one['sensitivity_deviation']:.3f}",
             f"{one['declined_deviation']:.3f}",
+            *([_worse(one["worse"])] if told else []),
         ]
         for one in sizes
     ]
     return table(header, rows)
+
+
+def _worse(one: Found) -> str:
+    return f"{share(one['refused'].get('any', 0), one['draws'])} ({one['auc_change']:+.3f})"
 
 
 PARTS = {

@@ -281,8 +281,10 @@ def _is_inside(name: str) -> bool:
 
 def risks() -> tuple[tuple[str, frozenset[str]], ...]:
     """What can go wrong for patients, and the gates that stand against it."""
+    finds = frozenset({"matched_sensitivity", "sensitivity", "auc", "new_cases"})
     return (
-        (_("It misses cancers that the champion finds"), frozenset({"sensitivity", "auc", "new_cases"})),
+        (_("It misses cancers that the champion finds"), finds),
+        (_("Many changes, each a little worse, add up"), frozenset({"best_champion"})),
         (_("It refers more people needlessly"), frozenset({"specificity"})),
         (_("Its probabilities mislead whoever reads them"), frozenset({"brier", "calibration"})),
         (_("A group of patients fares worse"), frozenset({"subgroups"})),

@@ -49,9 +49,17 @@ VERDICTS: dict[Verdict, str] = {
 GATES: dict[str, tuple[str, str]] = {
     "frozen_set": (N_("Frozen test set"), N_("The test set was not used so often that it says nothing any more.")),
     "auc": (N_("AUC for malignancy"), N_("It tells malignant from benign no worse than the champion, by the margin.")),
+    "best_champion": (
+        N_("Best champion so far"),
+        N_("It is no worse than the best champion there ever was, by the margin: small losses do not add up."),
+    ),
+    "matched_sensitivity": (
+        N_("Sensitivity at the champion's specificity"),
+        N_("Where both refer as many benign lesions, it refers no fewer malignant ones, whatever its own threshold."),
+    ),
     "sensitivity": (
         N_("Sensitivity at the operating point"),
-        N_("It refers no fewer malignant lesions than the champion, by the margin."),
+        N_("With its own threshold it refers no fewer malignant lesions than the champion, by the margin."),
     ),
     "specificity": (
         N_("Specificity at the operating point"),
