@@ -1,6 +1,7 @@
 """Back-pressure: places, the queue, and computations that take too long."""
 
 import asyncio
+import contextlib
 import threading
 
 import pytest
@@ -26,6 +27,32 @@ def test_places_are_workers_and_waiting():
         assert caught.value.retry_after_s > 0
     with capacity.place():
         assert capacity.taken == 1
+    capacity.close()
+
+
+@pytest.mark.parametrize(
+    ("workers", "requests", "crowded"), [(2, 0, False), (2, 1, False), (2, 2, True), (1, 2, False)]
+)
+def test_it_is_crowded_where_several_computations_run_or_will_in_a_moment(workers, requests, crowded):
+    capacity = Capacity(workers, 4, 10)
+    with contextlib.ExitStack() as held:
+        for _ in range(requests):
+            held.enter_context(capacity.place())
+        assert capacity.crowded is crowded  # none runs yet
+    assert not capacity.crowded
+    capacity.close()
+
+
+def test_work_in_the_background_crowds_too():
+    capacity = Capacity(3, 4, 10)
+
+    async def scenario():
+        async with capacity.spare():
+            assert not capacity.crowded
+            with capacity.place():
+                assert capacity.crowded
+
+    asyncio.run(scenario())
     capacity.close()
 
 

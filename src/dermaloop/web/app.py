@@ -166,16 +166,21 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
     metrics = Metrics(classifier.bundle)
     watch = Watch(store)
     metrics.watch({"assess": capacity, "hash": hashing, "draw": drawing}, watch.sizes)
-    counting = ObservedClassifier(classifier, metrics)
+
+    def counting(answers: Classifier) -> ObservedClassifier:
+        return ObservedClassifier(answers, metrics, lambda: capacity.crowded)
+
     changes = Changes(store.database)
-    desk = Desk(settings, counting, capacity, store, cookies, hashing, drawing, metrics, watch, Known(changes))
+    desk = Desk(
+        settings, counting(classifier), capacity, store, cookies, hashing, drawing, metrics, watch, Known(changes)
+    )
     desk.watch_runs = WatchRuns(settings, store)
     watch_metrics.register(metrics.registry, store.database)
     desk.shadow = Shadow(store, lambda: capacity.taken > 0, operating_point=settings.operating_point)
 
     def adopt(loaded: Classifier) -> None:
         metrics.serves(loaded.bundle)
-        desk.classifier = ObservedClassifier(loaded, metrics)
+        desk.classifier = counting(loaded)
 
     desk.screening = Screening(store, capacity, lambda: desk.classifier, keep_days=settings.screening_days)
     desk.follower = Follower(store, settings, served, adopt, desk.shadow.set)

@@ -46,6 +46,11 @@ class Capacity:
         self._lock = threading.Lock()
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="dermaloop-assess")
 
+    @property
+    def crowded(self) -> bool:
+        """Whether several computations run at the same time, or will as soon as their requests are read."""
+        return min(self.workers, self.taken + self.background) > 1
+
     @contextmanager
     def place(self) -> Iterator[None]:
         """Holds one place for a request.

@@ -2,13 +2,15 @@
 
 Owns how many cores one assessment takes: all of them while it is the only one, so that a person alone at the page is
 answered soonest; one as soon as there are several, because pictures side by side on a core each are more in a second
-than one after the other on all. Refuses to know requests and queues.
+than one after the other on all. Several are those that will run in a moment, too: between two of them there is often an
+instant in which none runs, and a picture begun on all cores then would take twice the processor time, from the next.
+Refuses to know requests and queues; it is told whether there are several.
 """
 
 from __future__ import annotations
 
-import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from dermaloop.core.bundle import Bundle, OperatingPoint
@@ -38,12 +40,11 @@ class ObservedClassifier:
     Args:
         classifier: What answers.
         metrics: Where to count.
+        crowded: Whether assessments share the cores, now or in a moment; see `Capacity.crowded`.
     """
 
-    def __init__(self, classifier: Classifier, metrics: Metrics) -> None:
-        self._classifier, self._metrics = classifier, metrics
-        self._lock = threading.Lock()
-        self._running = 0
+    def __init__(self, classifier: Classifier, metrics: Metrics, crowded: Callable[[], bool]) -> None:
+        self._classifier, self._metrics, self._crowded = classifier, metrics, crowded
 
     @property
     def bundle(self) -> Bundle:
@@ -58,16 +59,9 @@ class ObservedClassifier:
     def classify(self, content: bytes, name: str = "") -> Prediction:
         """See `Assessor`."""
         begun = time.perf_counter()
-        with self._lock:
-            self._running += 1
-            alone = self._running == 1
-        try:
-            if alone:
-                prediction = self._classifier.classify(content, name)
-            else:
-                prediction = self._classifier.classify(content, name, cores=1)
-        finally:
-            with self._lock:
-                self._running -= 1
+        if self._crowded():
+            prediction = self._classifier.classify(content, name, cores=1)
+        else:
+            prediction = self._classifier.classify(content, name)
         self._metrics.predicted(prediction, time.perf_counter() - begun)
         return prediction
