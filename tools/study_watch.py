@@ -15,10 +15,11 @@ def streamed(found: Found | None = None) -> str:
     """By which way the cases of these figures came into the records."""
     about = (found or read())["about"]
     if about.get("stream") == "http":
-        return "The figures on this page were made by this code: all of it over HTTP, and the same in every run."
+        return "The figures from here on were made in this way, by the code that `code` in `study.json` names."
     return (
-        "**The figures on this page were made before that**, by an earlier form of the study that called the functions "
-        "which the service calls, and gave each patient a random id. Until it is run again they are that run's."
+        "**The figures from here on were made before that**, by an earlier form of the study that called the functions "
+        "which the service calls, and gave each patient a random id. Until it is run again they are that run's; "
+        "`code` in `study.json` names the code that made them."
     )
 
 
