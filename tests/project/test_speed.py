@@ -99,7 +99,6 @@ def test_training(tmp_path):
 
 
 def test_the_server(tmp_path):
-    pytest.importorskip("aiohttp")
     options = ["--requests", "24", "--levels", "1,12", "--alone", "4", "--count", "3"]
     bundle = toy_bundle(tmp_path, packed=True)
     ran("server", *options, "--bundle", str(bundle), "--json", str(tmp_path / "server.json"))
