@@ -109,6 +109,15 @@ def test_modules_stay_short(path):
     assert lines <= LONGEST_MODULE_LINES, f"{named(path)} has {lines} lines: split it by what it owns"
 
 
+def test_scripts_take_onnx_runtime_from_the_package_which_switches_its_telemetry_off_first():
+    """Whoever imported it before `inference.session` did would let it report its use to its maker."""
+    folders = ("benchmarks/", "studies/", "tools/")
+    scripts = [path for path in tracked() if path.suffix == ".py" and named(path).startswith(folders)]
+    assert len(scripts) > 10
+    loading = re.compile(r"^\s*(import|from) onnxruntime|import_module\(.onnxruntime", re.MULTILINE)
+    assert [named(path) for path in scripts if loading.search(path.read_text())] == []
+
+
 def test_the_tests_mirror_the_source():
     """A folder of tests for every package, and no two test files of one name (pytest imports them by name)."""
     packages = {
