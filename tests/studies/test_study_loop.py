@@ -11,10 +11,12 @@ import subprocess
 from types import SimpleNamespace
 
 import pytest
+import sqlalchemy as sa
 from PIL import Image
 
 import loop
 import study as tables
+from dermaloop.cases import idempotency
 from dermaloop.cases.actor import system
 from dermaloop.cases.feedback import read_feedback
 from dermaloop.client import Client
@@ -52,7 +54,7 @@ def _stubbed(monkeypatch, tmp_path):
         (out / RUN).write_text(json.dumps({"last_session_s": 2.0}))
         return SimpleNamespace(recipe=recipe)
 
-    def packages(trained, rows, out, *, version="1", licence, created):
+    def packages(trained, rows, out, *, version="1", licence, created, **_):
         about = {"name": trained.recipe.name, "version": version, "licence": licence, "created": created}
         spec = toy.spec.model_copy(update={**about, "manifest_sha256": rows.identity()})
         return bundles.write(out, spec, dict(toy.parts))
@@ -114,61 +116,79 @@ def _lasting(found):
     return kept
 
 
-@pytest.mark.usefixtures("_stubbed")
-def test_the_whole_study_small_and_killed_in_the_middle(curated, tmp_path, monkeypatch, capsys):
-    confirm, calls, servers = Client.confirm, [], []
-    parts = cohort.divide(curated, SMOKE, tmp_path / "work" / "cohort")
-    before = sum(len(set(month.groups())) for month in parts.months[: SMOKE.poisoned - 1])
+@pytest.fixture
+def servers(monkeypatch):
+    """Every server process that the study starts."""
+    started, found = subprocess.Popen, []
 
-    def killed(self, case_id, entry, *, key):
+    def noted(*given, **named):
+        found.append(started(*given, **named))
+        return found[-1]
+
+    monkeypatch.setattr(service.subprocess, "Popen", noted)
+    return found
+
+
+def _run_killed(work, curated, weights, monkeypatch, servers):
+    """Runs the study until the second finding of the poisoned month, and lets a day go by. Gives what was sent."""
+    confirm, calls = Client.confirm, []
+    months_before = cohort.divide(curated, SMOKE, work / "cohort").months[: SMOKE.poisoned - 1]
+    last = sum(len(set(month.groups())) for month in months_before) + 2
+
+    def sent(self, case_id, entry, *, key):
         calls.append(key)
-        if len(calls) == before + 2:  # the second lesion of the poisoned month is there, and its finding is not
+        if len(calls) == last:  # its lesion is there, and its finding is not
             servers[-1].stdin.close()
             servers[-1].wait(60)  # the server ends with what ties it to the study, however that ends
             raise KeyboardInterrupt
         return confirm(self, case_id, entry, key=key)
 
-    started = subprocess.Popen
-
-    def noted(*given, **named):
-        servers.append(started(*given, **named))
-        return servers[-1]
-
-    monkeypatch.setenv("DERMALOOP_DATABASE_URL", "postgresql://127.0.0.1:1/a-clinic")  # the user's own, not the study's
-    monkeypatch.setattr(service.subprocess, "Popen", noted)
-    monkeypatch.setattr(Client, "confirm", killed)
+    monkeypatch.setattr(Client, "confirm", sent)
     with pytest.raises(KeyboardInterrupt):
-        loop.run(tmp_path / "work", curated, tmp_path, SMOKE)
+        loop.run(work, curated, weights, SMOKE)
+    with practice.opened(work) as place, place.store.database.begin() as session:
+        session.execute(sa.delete(idempotency.AnswerRow))
+    return calls
+
+
+def _read_findings(work):
+    with practice.opened(work) as place, place.store.database.begin() as session:
+        cases = read_feedback(session, system("test"), "test")
+    told = {one.document: one for case in cases for one in case.findings}
+    assert len(told) == len(cases), "each lesion once, though one came twice"
+    return told
+
+
+@pytest.mark.usefixtures("_stubbed")
+def test_the_whole_study_small_and_killed_in_the_middle(curated, tmp_path, monkeypatch, capsys, servers):
+    monkeypatch.setenv("DERMALOOP_DATABASE_URL", "postgresql://127.0.0.1:1/a-clinic")  # the user's own, not the study's
+    calls = _run_killed(tmp_path / "work", curated, tmp_path, monkeypatch, servers)
     capsys.readouterr()
     found = loop.run(tmp_path / "work", curated, tmp_path, SMOKE)
     assert "first:" not in capsys.readouterr().out, "what was done is not done again"
     assert found == json.loads((tmp_path / "work" / "study.json").read_text())
     assert len(calls) == len(set(calls)) + 1, "no finding was sent twice but the one that was lost"
-    poisoned = found[f"month-{SMOKE.poisoned}"]
-    month = parts.months[SMOKE.poisoned - 1]
-    assert poisoned["cases"] == len(set(month.groups())), "each lesion once, though one came twice"
+    assert len(servers) == 2, "one server until the kill, and one after it"
+
+    poisoned, last = found[f"month-{SMOKE.poisoned}"], found[f"month-{SMOKE.last}"]
+    parts = cohort.divide(curated, SMOKE, tmp_path / "work" / "cohort")
+    month, told = parts.months[SMOKE.poisoned - 1], _read_findings(tmp_path / "work")
+    assert set(told) == {group for part in (*parts.months, parts.foreign) for group in part.groups()}
+    assert {one.actor_name for one in told.values()} == {f"{name} / study" for name in staff.CLINICIANS}
+    assert poisoned["cases"] == len(set(month.groups()))
     assert poisoned["wrong"] == round(poisoned["cases"] / 5) > 0
     wrong = months.wrong(SimpleNamespace(size=SMOKE, cohort=parts), SMOKE.poisoned)
-    with practice.opened(tmp_path / "work") as place, place.store.database.begin() as session:
-        cases = read_feedback(session, system("test"), "test")
-    told = {one.document: one for case in cases for one in case.findings}
-    assert len(told) == len(cases) == sum(len(set(part.groups())) for part in (*parts.months, parts.foreign))
-    truth = dict(zip(month.groups(), month.column("diagnosis"), strict=True))
-    for lesion, code in truth.items():
+    for lesion, code in zip(month.groups(), month.column("diagnosis"), strict=True):
         assert told[lesion].diagnosis == (practice.flipped(code) if lesion in wrong else code)
-    assert {one.actor_name for one in told.values()} == {f"{name} / study" for name in staff.CLINICIANS}
-    assert len(servers) == 2, "one server until the kill, and one after it"
-    last = found[f"month-{SMOKE.last}"]
     assert last["watch_after"]["visits"] == last["watch"]["visits"] + SMOKE.foreign
-    assert last["watch"]["visits"] == last["cases"], "all of them answered by what the month before was promoted"
     if not REAL:
         words = [found[f"month-{number}"]["outcome"] for number in range(1, SMOKE.last + 1)]
         assert words == ["proposed"] * SMOKE.last, "the toy is no worse than itself"
         assert last["champion"] != found["month-1"]["champion"], "the lead promoted"
+        assert last["watch"]["visits"] == last["cases"], "what the month before was promoted answered all of them"
 
-    monkeypatch.setattr(Client, "confirm", confirm)
-    again = loop.run(tmp_path / "again", curated, tmp_path, SMOKE)
-    assert _lasting(again) == _lasting(found), "in one go or killed, the result is the same"
+    in_one_go = loop.run(tmp_path / "again", curated, tmp_path, SMOKE)
+    assert _lasting(in_one_go) == _lasting(found), "in one go or killed, the result is the same"
 
     for write in tables.PARTS.values():
         lines = write(found).splitlines()
