@@ -209,6 +209,26 @@ def test_another_package_section_makes_another_bundle_of_the_same_training(done,
     assert other.spec.recipe_sha256 != written.spec.recipe_sha256
 
 
+def test_a_bundle_that_follows_another_keeps_its_operating_points(done, tmp_path):
+    """One network on the same rows: its points stay where they were; one that the former lacks is chosen anew."""
+    rows, trained, written, _ = done
+    other = package(trained, rows, tmp_path / "kept", licence=LICENCE, former=written)
+    kept_points = 0
+    for kept, point in zip(other.spec.operating_points, written.spec.operating_points, strict=True):
+        if kept == point:  # the cases speak against it: chosen anew, which on the same rows is the same
+            continue
+        kept_points += 1
+        assert kept.target == f"{point.target}, kept from the model before"
+        assert (kept.name, kept.specificity) == (point.name, pytest.approx(point.specificity))
+        assert kept.sensitivity >= point.sensitivity, "the lowest threshold with that specificity"
+    assert kept_points
+    values = {**VALUES, "package": {"sensitivity": [0.6]}}
+    named_otherwise = package(
+        trained.with_package(recipe.parse(values)), rows, tmp_path / "anew", licence=LICENCE, former=written
+    )
+    assert [point.target for point in named_otherwise.spec.operating_points] == ["sensitivity >= 0.6"]
+
+
 @pytest.mark.parametrize(
     ("rows_kept", "rule", "words"),
     [
