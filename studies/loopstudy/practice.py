@@ -3,8 +3,8 @@
 Owns how pictures become cases, as a program of a hospital would bring them: each lesion a patient with one visit, sent
 by the product's own client to a `dermaloop serve` process, assessed there by whatever bundle is champion then, and
 confirmed. Each of four clinicians has a token, and so has the lead. Resumes by itself: what the service has confirmed
-is not sent again, and what was begun is sent with the same keys. Refuses to know how the service is run
-(`loopstudy.service`).
+is not sent again, and what was begun is looked for and completed with the same keys. Refuses to know how the service is
+run (`loopstudy.service`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from PIL import Image
 from dermaloop.cases import registry
 from dermaloop.cases.actor import system
 from dermaloop.cases.store import Store, open_store
-from dermaloop.client import Client, ConfirmationEntry, LesionEntry, PatientEntry, ProblemError
+from dermaloop.client import Client, ConfirmationEntry, LesionEntry, PatientEntry
 from dermaloop.core.bundle import Bundle
 from dermaloop.core.manifest import SITES, Confirmation, Manifest, ManifestRow
 from dermaloop.core.taxonomy import MALIGNANT, Diagnosis
@@ -85,6 +85,7 @@ class _Arrival:
         files: Where they lie.
         day: Of the visit.
         wrong: Whether the finding is flipped.
+        begun: Whether a study that was killed may have sent a part of it.
     """
 
     lesion: str
@@ -92,6 +93,7 @@ class _Arrival:
     files: list[Path]
     day: date
     wrong: bool
+    begun: bool
 
     def key(self, what: str) -> str:
         """Of a request about it, the same whenever it is sent."""
@@ -164,14 +166,14 @@ def take_month(people: People, rows: Manifest, month: int, wrong: frozenset[str]
         by_lesion.setdefault(group, []).append(index)
     order = sorted(by_lesion, key=lambda group: hashlib.sha256(group.encode()).digest())
     there = {row.pseudonym for row in people.lead.cases() if row.case.confirmed}
-    for place, group in enumerate(order):
-        if group in there:
-            continue
+    missing = [group for group in order if group not in there]
+    for group in missing:
+        place = order.index(group)
         day = FIRST_DAY + timedelta(days=MONTH_DAYS * (month - 1) + place * MONTH_DAYS // len(order))
         chosen = [rows.row(index) for index in by_lesion[group]]
         files = [rows.image_path(index) for index in by_lesion[group]]
         by = people.clinicians[place % len(people.clinicians)]
-        _take(by, _Arrival(group, chosen, files, day, group in wrong))
+        _take(by, _Arrival(group, chosen, files, day, group in wrong, begun=group == missing[0]))
     return len(order)
 
 
@@ -207,21 +209,18 @@ def _lesion(by: Client, arrival: _Arrival) -> str:
         "pseudonym": arrival.lesion, "sex": str(first.sex or ""), "training_consent": "given",
         "birth_year": None if first.age_years is None else arrival.day.year - round(first.age_years),
     })  # fmt: skip
-    try:
+    # Asked for, not only sent again with the same key: the service forgets keys after a day.
+    patient = _known(by, arrival.lesion) if arrival.begun else None
+    if patient is None:
         patient = by.make_patient(entry, key=arrival.key("patient"))
-    except ProblemError as error:
-        if error.code != "conflict":  # else the study was killed over it so long ago that the key is forgotten
-            raise
-        patient = _known(by, arrival.lesion)
-        lesions = by.patient(patient.id).lesions
-        if lesions:
-            return lesions[0].id
+    elif lesions := by.patient(patient.id).lesions:
+        return lesions[0].id
     site = first.site if first.site in SITES else ""
     return by.make_lesion(patient.id, LesionEntry(site=site), key=arrival.key("lesion")).id
 
 
-def _known(by: Client, pseudonym: str) -> Patient:
-    return next(one for one in by.patients(pseudonym) if one.pseudonym == pseudonym)
+def _known(by: Client, pseudonym: str) -> Patient | None:
+    return next((one for one in by.patients(pseudonym) if one.pseudonym == pseudonym), None)
 
 
 def photographed(path: Path, pixel_aspect: float) -> bytes:
