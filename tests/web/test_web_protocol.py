@@ -9,12 +9,20 @@ import uvicorn
 
 from dermaloop.cases.roles import Role
 from dermaloop.web.app import create_app
-from dermaloop.web.protocol import TimedProtocol
+from dermaloop.web.protocol import LimitedProtocol
 from dermaloop.web.settings import Settings
 from support.people import add_account, begin, new_store
 
 
-class _Impatient(TimedProtocol):
+class _Patient(LimitedProtocol):
+    HEAD_TIMEOUT_S = 3600.0
+
+
+MUCH = 100_000_000
+"""Bytes, far more than the buffers of a connection hold."""
+
+
+class _Impatient(LimitedProtocol):
     HEAD_TIMEOUT_S = 0.3
 
 
@@ -48,7 +56,7 @@ def _serving(app, protocol):
 
 @pytest.fixture(scope="module")
 def port(app):
-    with _serving(app, TimedProtocol) as found:
+    with _serving(app, LimitedProtocol) as found:
         yield found
 
 
@@ -57,6 +65,13 @@ def impatient_port(toy_classifier, store):
     """A server that hardly waits, for those who never send; who does send, late on a busy machine, asks `port`."""
     app = create_app(Settings(upload_timeout_s=0.3), toy_classifier, store)
     with _serving(app, _Impatient) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def patient_port():
+    """A server that refuses a head for its size alone."""
+    with _serving(_echo, _Patient) as found:
         yield found
 
 
@@ -80,6 +95,30 @@ def _talk(port, *pieces, close=False):
         return ""
 
 
+async def _echo(scope, receive, send):
+    """An application that reads a whole request and answers with the names of its headers."""
+    if scope["type"] != "http":
+        return
+    while (await receive()).get("more_body"):
+        pass
+    body = b",".join(name for name, _ in scope["headers"])
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _accepted(port, start, more):
+    """How many bytes the server takes of something without an end before it closes the connection."""
+    sent = 0
+    with socket.create_connection(("127.0.0.1", port), timeout=180) as connection:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(start)
+            while sent < MUCH:
+                connection.sendall(more)
+                sent += len(more)
+        return sent
+
+
 def _patiently(condition, tries=20):
     """Whether it holds at one of several tries: a machine that stands still may be as slow as an attacker for once."""
     return any(condition() for _ in range(tries))
@@ -101,6 +140,83 @@ def test_a_head_that_never_ends_is_given_up(impatient_port, head):
 def test_a_second_head_on_the_same_connection_is_timed_too(impatient_port):
     whole = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     assert _patiently(lambda: _talk(impatient_port, whole, "GET /he").count("HTTP/1.1 200") == 1)
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("start", "more"),
+    [
+        (b"GET /", b"a" * 10_000),
+        (b"GET /?a=", b"a" * 10_000),
+        (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: ", b"a" * 10_000),
+        (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"X-Many: many\r\n" * 500),
+        (b"G", b"E" * 10_000),
+        (b"\r\n", b"\r\n" * 5_000),
+        (CHUNKED + b"3;x=", b"a" * 10_000),
+        (CHUNKED + b"3\r\nabc\r\n0\r\nX-Long: ", b"a" * 10_000),
+        (CHUNKED + b"3\r\nabc\r\n0\r\n", b"X-Many: many\r\n" * 500),
+    ],
+    ids=["path", "query", "header", "headers", "method", "empty", "extension", "trailer", "trailers"],
+)
+def test_what_begins_a_request_or_ends_its_body_has_a_largest_size(patient_port, start, more):
+    assert _accepted(patient_port, start, more) < MUCH / 4
+    assert _talk(patient_port, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").endswith(
+        "host,connection"
+    )
+
+
+def test_a_head_that_is_too_large_is_told_so(patient_port):
+    head = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: " + "a" * LimitedProtocol.MAX_HEAD_BYTES
+    said = _talk(patient_port, head)
+    assert said.startswith("HTTP/1.1 400")
+    assert "too large" in said
+
+
+def test_large_heads_and_bodies_within_the_limits_are_taken_on_one_connection(patient_port):
+    large = f"X-Long: {'a' * (LimitedProtocol.MAX_HEAD_BYTES - 1000)}\r\n"
+    head = f"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n{large}"
+    whole = f"{head}Content-Length: 300000\r\n\r\n{'b' * 300_000}"
+    last = f"{head}Connection: close\r\n\r\n"
+    assert _talk(patient_port, *[whole] * 4, last).count("HTTP/1.1 200") == 5
+
+
+def test_what_follows_a_body_is_no_header(patient_port):
+    """Whoever stood before this server, and took a header out, has not looked at it."""
+    head = CHUNKED.decode().replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")
+    said = _talk(patient_port, head + "3\r\nabc\r\n0\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n")
+    assert said.endswith("host,transfer-encoding,connection")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: elsewhere.example\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n X-Folded: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost : 127.0.0.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: a\x00b\r\n\r\n",
+        "GET / HTTP/1.1\nHost: 127.0.0.1\n\n",
+        "GET / HTTP/9.9\r\nHost: 127.0.0.1\r\n\r\n",
+        "GET  HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        "GET /\xff HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        "CONNECT elsewhere.example:443 HTTP/1.1\r\nHost: elsewhere.example:443\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+)
+def test_what_is_no_request_to_us_is_refused(port, head):
+    said = _talk(port, head, close=True)
+    assert said == "" or said.split()[1][0] == "4", said[:200]
+    assert _answers(port)
+
+
+def test_an_offer_of_another_protocol_is_passed_over_and_the_body_read(port, cookie):
+    """As some clients do with every request; what they then send is still this protocol."""
+    head = "POST /language/en HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade, close\r\nUpgrade: h2c\r\n" + cookie
+    said = _talk(port, head + "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\n\r\na=b")
+    assert said.startswith("HTTP/1.1 303"), said[:200]
 
 
 def test_a_slow_body_is_answered_and_not_cut_off(impatient_port, cookie):

@@ -176,7 +176,7 @@ def run(application: object, listener: socket.socket, settings: Settings, path: 
     """
     import uvicorn
 
-    from dermaloop.web.protocol import TimedProtocol
+    from dermaloop.web.protocol import LimitedProtocol
 
     console = Console(highlight=False, soft_wrap=True)
 
@@ -190,7 +190,7 @@ def run(application: object, listener: socket.socket, settings: Settings, path: 
     address = link(listener, settings)
     config = uvicorn.Config(
         application,  # type: ignore[arg-type]
-        http=TimedProtocol,
+        http=LimitedProtocol,
         ws="none",
         log_config=None,
         log_level="warning",
