@@ -121,6 +121,12 @@ def test_a_patient_is_exported_and_deleted_and_the_log_tells(run, clinic, tmp_pa
     folder, case, image = clinic
     assert run("store", "export", case.patient_id, tmp_path / "r.zip", "--store", folder).returncode == 0
     assert f"images/{image.id}.jpg" in zipfile.ZipFile(tmp_path / "r.zip").namelist()
+    before = (tmp_path / "r.zip").read_bytes()
+    refused = run("store", "export", case.patient_id, tmp_path / "r.zip", "--store", folder)
+    assert refused.returncode == 1
+    assert "--replace" in refused.stderr
+    assert (tmp_path / "r.zip").read_bytes() == before
+    assert run("store", "export", case.patient_id, tmp_path / "r.zip", "--store", folder, "--replace").returncode == 0
     deleted = run("store", "delete", case.patient_id, "--reason", "by letter", "--store", folder)
     assert deleted.returncode == 0, deleted.stderr
     assert "1 pictures removed" in deleted.stdout
@@ -128,7 +134,7 @@ def test_a_patient_is_exported_and_deleted_and_the_log_tells(run, clinic, tmp_pa
     lines = run("audit", "export", "--store", folder, "--subject", case.patient_id).stdout.splitlines()
     actions = [json.loads(line)["action"] for line in lines]
     assert actions[0] == "patient.made"
-    assert actions[-2:] == ["patient.exported", "patient.deleted"]
+    assert actions[-3:] == ["patient.exported", "patient.exported", "patient.deleted"]
     assert run("audit", "export", "--store", folder, "--format", "csv", "--out", tmp_path / "a.csv").returncode == 0
     assert (tmp_path / "a.csv").read_text().startswith("sequence,at,actor_kind")
     assert run("audit", "verify", "--store", folder).returncode == 0

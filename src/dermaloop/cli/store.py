@@ -88,14 +88,8 @@ def backup(
     """
     from dermaloop.cases.actor import system
     from dermaloop.cases.backup import back_up
-    from dermaloop.core.errors import OutputError
 
-    if file.exists() and not replace:
-        raise OutputError(
-            "there is a file of this name already, perhaps an earlier backup",
-            where=str(file),
-            way_out="Name another one, or say --replace: the earlier one then stays until the new one is whole.",
-        )
+    _keep(file, "an earlier backup", replace=replace)
     with opened(store) as held:
         made = back_up(held, system("store backup"), file)
     typer.echo(f"{file}: {made.images} pictures, {_size(made.size_bytes)}")
@@ -126,11 +120,13 @@ def export(
     patient_id: str = typer.Argument(help="The patient's id, as the address of their page shows it."),
     out: Path = typer.Argument(help="Zip file to write."),
     store: Path | None = STORE,
+    replace: bool = typer.Option(False, "--replace", help="Replace such a file, once the new one is whole."),
 ) -> None:
     """Write one patient's whole record as a zip: JSON, tables and pictures."""
     from dermaloop.cases.actor import system
     from dermaloop.cases.export import export_patient
 
+    _keep(out, "another patient's record", replace=replace)
     with opened(store) as held:
         count = export_patient(held, system("store export"), patient_id, out)
     typer.echo(f"{out}: {count} pictures")
@@ -149,3 +145,19 @@ def delete(
     with opened(store) as held:
         count = delete_patient(held, system("store delete"), patient_id, reason=reason)
     typer.echo(f"Deleted; {count} pictures removed. Backups made before still hold the record (docs/store.md).")
+
+
+def _keep(file: Path, what: str, *, replace: bool) -> None:
+    """Refuses to replace a file unasked.
+
+    Raises:
+        OutputError: It is there.
+    """
+    from dermaloop.core.errors import OutputError
+
+    if file.exists() and not replace:
+        raise OutputError(
+            f"there is a file of this name already, perhaps {what}",
+            where=str(file),
+            way_out="Name another one, or say --replace: the earlier one then stays until the new one is whole.",
+        )
