@@ -27,10 +27,14 @@ def jpeg(seed: int, width_px: int = WIDTH_PX, height_px: int = HEIGHT_PX) -> byt
     return stream.getvalue()
 
 
-def some(count: int, folder: Path | None) -> tuple[list[bytes], str]:
+def some(
+    count: int, folder: Path | None, width_px: int = WIDTH_PX, height_px: int = HEIGHT_PX
+) -> tuple[list[bytes], str]:
     """Pictures, and what they are: a random choice (always the same) of a folder's photographs, else drawn ones."""
     if folder is None:
-        return [jpeg(seed) for seed in range(count)], f"{count} drawn pictures of {WIDTH_PX}x{HEIGHT_PX}"
+        return [
+            jpeg(seed, width_px, height_px) for seed in range(count)
+        ], f"{count} drawn pictures of {width_px}x{height_px}"
     paths, what = photographs(folder, count)
     return [path.read_bytes() for path in paths], what
 

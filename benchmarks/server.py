@@ -31,7 +31,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import numpy as np
-from pictures import some
+from pictures import HEIGHT_PX, WIDTH_PX, some
 from record import Run
 
 from dermaloop.cases import accounts, tokens
@@ -160,7 +160,7 @@ def load(address: str, token: str, folder: Path, in_flight: int, requests: int) 
 
 
 @contextlib.contextmanager
-def serving(folder: Path, bundle: Path, port: int | None) -> Iterator[tuple[int, str, str]]:
+def serving(folder: Path, bundle: Path, port: int | None, processes: int = 0) -> Iterator[tuple[int, str, str]]:
     """Runs the server; gives its process id, the address to classify at, and a token."""
     store = open_store(folder / "store")
     with store.database.begin() as transaction:
@@ -171,7 +171,8 @@ def serving(folder: Path, bundle: Path, port: int | None) -> Iterator[tuple[int,
     store.close()
     command = ["-c", "from dermaloop.cli import main; main()", "serve", "--store", str(folder / "store")]
     command += ["--bundle", str(bundle)] + ([] if port is None else ["--port", str(port)])
-    with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True) as process:
+    environment = os.environ | {"DERMALOOP_PROCESSES": str(processes)}
+    with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
@@ -184,16 +185,22 @@ def serving(folder: Path, bundle: Path, port: int | None) -> Iterator[tuple[int,
             process.wait(timeout=60)
 
 
+def family(pid: int) -> list[int]:
+    """A process and those that it began."""
+    children = [Path(f"/proc/{pid}/task/{task.name}/children") for task in Path(f"/proc/{pid}/task").iterdir()]
+    return [pid, *(int(word) for path in children for word in path.read_text().split())]
+
+
 def cpu_s(pid: int) -> float:
-    """Processor time that a process has used, all threads, in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * _TICK_S
+    """Processor time that a process and those that it began have used, all threads, in seconds."""
+    stats = [Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in family(pid)]
+    return sum(int(fields[11]) + int(fields[12]) for fields in stats) * _TICK_S
 
 
 def rss_mb(pid: int) -> float:
-    """Memory that a process holds, in MB."""
-    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    return int(found[1]) / 1000 if found else float("nan")
+    """Memory that a process and those that it began hold, in MB; what they share is counted for each."""
+    found = [re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{one}/status").read_text()) for one in family(pid)]
+    return sum(int(one[1]) for one in found if one) / 1000
 
 
 class Memory:
@@ -241,7 +248,10 @@ def measure(
 ) -> tuple[list[Level], list[tuple[float, float]]]:
     """Every level once, the classifier alone between them."""
     levels = []
-    with serving(folder, classifier_path(given), given.port) as (pid, address, token), Memory(pid) as memory:
+    with (
+        serving(folder, classifier_path(given), given.port, given.processes) as (pid, address, token),
+        Memory(pid) as memory,
+    ):
         load(address, token, folder / "pictures", 4, max(50, given.requests // 50))  # warm
         alone(classifier, pictures, given.alone)
         before = alone(classifier, pictures, given.alone)
@@ -317,9 +327,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--levels", type=lambda text: [int(part) for part in text.split(",")], default=list(LEVELS))
     parser.add_argument("--alone", type=int, default=300, help="pictures that the classifier alone does each time")
     parser.add_argument("--pictures", type=Path, help="folder of photographs; without it, drawn ones")
+    parser.add_argument(
+        "--size", type=lambda text: [int(part) for part in text.split("x")], default=[WIDTH_PX, HEIGHT_PX],
+        help="of drawn pictures, e.g. 4000x3000",
+    )  # fmt: skip
     parser.add_argument("--count", type=int, default=100, help="different pictures")
     parser.add_argument("--bundle", type=Path, help="bundle to serve; without it, the one that ships")
     parser.add_argument("--port", type=int, help="port of the server; without it, the first free one from 8000 on")
+    parser.add_argument("--processes", type=int, default=0, help="that the server assesses in; see DERMALOOP_PROCESSES")
     parser.add_argument("--json", type=Path, help="file to write everything into")
     parser.add_argument("--generate", nargs=4, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -335,7 +350,7 @@ def main() -> None:
         print(json.dumps(found))
         return
     run = Run()
-    pictures, what = some(given.count, given.pictures)
+    pictures, what = some(given.count, given.pictures, *given.size)
     classifier = Classifier(open_bundle(classifier_path(given)))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -357,6 +372,7 @@ def main() -> None:
             given.json,
             {
                 "bundle": classifier.bundle.identity,
+                "processes": given.processes,
                 "pictures": what,
                 "bytes": 1000 * size_kb,
                 "levels": [asdict(level) for level in levels],

@@ -1,16 +1,17 @@
-"""Runs the four benchmarks of speed one after the other and writes a file of figures for each.
+"""Runs the benchmarks of speed one after the other and writes a file of figures for each.
 
     python benchmarks/speed.py --pictures DATA_FOLDER/ham10000
     python benchmarks/speed.py --only server --out /tmp/figures
 
 The tables of the documentation are made from the files in benchmarks/results, so a run without `--out`, followed by
-`make docs`, brings them up to date. On two cores all four take about a quarter of an hour; nothing else should run
+`make docs`, brings them up to date. On two cores all take about twenty minutes; nothing else should run
 meanwhile, and each file says how much did. Refuses to measure anything itself: each benchmark is a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -18,22 +19,38 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
-NAMES = ("classify_one", "classify_folder", "training", "server")
+NAMES = (
+    "classify_one", "classify_folder", "training", "server", "server_processes", "server_originals", "server_phone",
+)  # fmt: skip
+_FEW = ["--levels", "1,2,4,8"]
+_SERVERS: dict[str, tuple[float, list[str]]] = {
+    "server": (1.0, []),
+    "server_processes": (0.5, ["--processes", str(os.cpu_count() or 1)]),
+    # Fewer requests, so none are sent beyond the places: the last that were refused would wait with nobody beside them.
+    "server_originals": (0.25, _FEW),  # dermoscopy as HAM10000 was published, 600x450
+    "server_phone": (0.05, [*_FEW, "--size", "4000x3000", "--count", "8"]),  # 12 megapixels
+}
+"""The server's runs: the share of the requests that each is asked, and what is otherwise than by itself."""
 
 
 def command(name: str, out: Path, pictures: Path | None, requests: int) -> list[str]:
     """The command of one benchmark."""
     options = ["--json", str(out / f"{name}.json")]
-    if name == "server":
-        options += ["--requests", str(requests), "--alone", str(max(8, min(600, requests // 40)))]
+    if name in _SERVERS:
+        share, more = _SERVERS[name]
+        asked = round(requests * share)
+        options += ["--requests", str(asked), "--alone", str(max(8, min(600, asked // 40))), *more]
     if pictures is not None:
         options += {
             "classify_one": [],
             "classify_folder": ["--images", str(pictures)],
             "training": [],  # what the plain loop has to decode in earnest are originals, which drawn ones stand for
             "server": ["--pictures", str(pictures)],
+            "server_processes": ["--pictures", str(pictures)],
+            "server_originals": [],
+            "server_phone": [],
         }[name]
-    return [sys.executable, str(HERE / f"{name}.py"), *options]
+    return [sys.executable, str(HERE / f"{'server' if name in _SERVERS else name}.py"), *options]
 
 
 def main() -> None:

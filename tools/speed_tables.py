@@ -115,11 +115,23 @@ def _spread(values: list[float]) -> str:
     return f"{middle:.2f} ({ordered[0]:.2f} to {ordered[-1]:.2f})"
 
 
+SERVERS = {
+    "server": "Small pictures, as it comes",
+    "server_processes": "Small pictures, a process for each core (`DERMALOOP_PROCESSES`)",
+    "server_originals": "Dermoscopy as it is published, as it comes",
+    "server_phone": "Photographs of a phone, as it comes",
+}
+
+
 def server(folder: Path = RESULTS) -> str:
-    """The server: a row per number of requests in flight, and its memory."""
-    found = _read("server", folder)
+    """The server: for each size of pictures a row per number of requests in flight, and its memory."""
+    return "\n\n".join(f"**{title}**\n\n{_server(name, folder)}" for name, title in SERVERS.items())
+
+
+def _server(name: str, folder: Path) -> str:
+    found = _read(name, folder)
     if found is None:
-        return _unmeasured("server")
+        return _unmeasured(name)
     rows = [
         (
             str(level["in_flight"]),
@@ -184,13 +196,16 @@ def summary(folder: Path = RESULTS) -> str:
             f"- training: {_spread(trained['ratio'])} times as fast as a plain loop, "
             f"{trained['shares']['fetch']:.1%} of the time spent waiting for pictures;"
         )
-    if (served := _read("server", folder)) is not None:
-        levels = served["levels"]
-        lines.append(
-            f"- the server: {_range([level['share'] for level in levels])} of the classifier alone with "
-            f"{levels[0]['in_flight']} to {levels[-1]['in_flight']} requests in flight, 99 % of the answers within "
-            f"{max(level['p99_ms'] for level in levels):.0f} ms."
-        )
+    for name in SERVERS:
+        if (served := _read(name, folder)) is not None:
+            levels = served["levels"]
+            beside = ", a process for each core" if served.get("processes") else ""
+            shares = _range([level["share"] for level in levels])
+            lines.append(
+                f"- the server{beside}, {served['pictures'].rpartition(' ')[2]}: {shares} of the classifier alone with "
+                f"{levels[0]['in_flight']} to {levels[-1]['in_flight']} requests in flight, 99 % of the answers within "
+                f"{max(level['p99_ms'] for level in levels):.0f} ms."
+            )
     if not lines:
         return "Not measured on this version."
     about = next(found["about"] for found in (one, many, trained, served) if found is not None)

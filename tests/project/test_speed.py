@@ -140,9 +140,10 @@ def test_the_readme_takes_the_strictest_ceiling_and_the_whole_range(tmp_path):
     assert "0.70 of the graph alone" in text
 
 
-def test_all_four_are_run_with_the_pictures_named():
+def test_all_are_run_with_the_pictures_named():
     for name in speed.NAMES:
         command = speed.command(name, Path("out"), Path("photos"), 7)
         assert Path(command[1]).is_file()
         assert command[2:4] == ["--json", f"out/{name}.json"]
-    assert command[4:] == ["--requests", "7", "--alone", "8", "--pictures", "photos"]
+    asked = speed.command("server", Path("out"), Path("photos"), 7)
+    assert asked[4:] == ["--requests", "7", "--alone", "8", "--pictures", "photos"]
