@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -25,6 +26,7 @@ from dermaloop.cases.changes import Changes
 from dermaloop.cases.store import Store
 from dermaloop.core.errors import DermaloopError
 from dermaloop.inference.classifier import Classifier
+from dermaloop.inference.crew import Crew
 from dermaloop.inference.session import usable_cores
 from dermaloop.web import (
     account_pages,
@@ -157,7 +159,7 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
         store: Open, its tables up to date; closed by the caller.
         served: Which registered model the classifier is, and whether to follow the champion; None for neither.
     """
-    workers = settings.workers or usable_cores()
+    workers = settings.workers or 2 * settings.processes or usable_cores()  # one assesses, the next is on its way
     capacity = Capacity(workers, settings.max_waiting, settings.classify_timeout_s)
     hashing = Capacity(_HASHING_WORKERS, _HASHING_WAITING, _HASHING_TIMEOUT_S, "checking as many passwords as it can")
     drawing = Capacity(_DRAWING_WORKERS, _DRAWING_WAITING, _DRAWING_TIMEOUT_S, "drawing as many pictures as it can")
@@ -167,13 +169,10 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
     watch = Watch(store)
     metrics.watch({"assess": capacity, "hash": hashing, "draw": drawing}, watch.sizes)
 
-    def counting(answers: Classifier) -> ObservedClassifier:
-        return ObservedClassifier(answers, metrics, lambda: capacity.crowded)
-
+    counting = partial(_observed, settings=settings, metrics=metrics, capacity=capacity)
     changes = Changes(store.database)
-    desk = Desk(
-        settings, counting(classifier), capacity, store, cookies, hashing, drawing, metrics, watch, Known(changes)
-    )
+    answering = [counting(classifier)]
+    desk = Desk(settings, answering[0], capacity, store, cookies, hashing, drawing, metrics, watch, Known(changes))
     desk.watch_runs = WatchRuns(settings, store)
     watch_metrics.register(metrics.registry, store.database)
     desk.shadow = Shadow(store, lambda: capacity.taken > 0, operating_point=settings.operating_point)
@@ -181,6 +180,8 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
     def adopt(loaded: Classifier) -> None:
         metrics.serves(loaded.bundle)
         desk.classifier = counting(loaded)
+        answering.append(desk.classifier)
+        answering.pop(0).close()  # it goes on with what it was asked
 
     desk.screening = Screening(store, capacity, lambda: desk.classifier, keep_days=settings.screening_days)
     desk.follower = Follower(store, settings, served, adopt, desk.shadow.set)
@@ -200,10 +201,9 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
         if following is not None:
             following.cancel()
         await asyncio.to_thread(desk.shadow.close, wait_s=_SHADOW_ENDS_S)
-        capacity.close()
-        hashing.close()
-        drawing.close()
-        changes.close()
+        await asyncio.to_thread(answering[0].close, wait=True)
+        for held in (capacity, hashing, drawing, changes):
+            held.close()
 
     app = FastAPI(
         title="dermaloop",
@@ -225,6 +225,13 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
     _handle_errors(app)
     _shield(app, settings, metrics)
     return app
+
+
+def _observed(
+    classifier: Classifier, *, settings: Settings, metrics: Metrics, capacity: Capacity
+) -> ObservedClassifier:
+    crew = Crew(classifier, settings.processes) if settings.processes else None
+    return ObservedClassifier(classifier, metrics, lambda: capacity.crowded, crew)
 
 
 def _shield(app: FastAPI, settings: Settings, metrics: Metrics) -> None:

@@ -16,6 +16,7 @@ from typing import Protocol
 from dermaloop.core.bundle import Bundle, OperatingPoint
 from dermaloop.core.prediction import Prediction
 from dermaloop.inference.classifier import Classifier
+from dermaloop.inference.crew import Crew
 from dermaloop.web.metrics import Metrics
 
 
@@ -41,10 +42,13 @@ class ObservedClassifier:
         classifier: What answers.
         metrics: Where to count.
         crowded: Whether assessments share the cores, now or in a moment; see `Capacity.crowded`.
+        crew: Processes that assess while it is crowded; None for none.
     """
 
-    def __init__(self, classifier: Classifier, metrics: Metrics, crowded: Callable[[], bool]) -> None:
-        self._classifier, self._metrics, self._crowded = classifier, metrics, crowded
+    def __init__(
+        self, classifier: Classifier, metrics: Metrics, crowded: Callable[[], bool], crew: Crew | None = None
+    ) -> None:
+        self._classifier, self._metrics, self._crowded, self._crew = classifier, metrics, crowded, crew
 
     @property
     def bundle(self) -> Bundle:
@@ -59,9 +63,16 @@ class ObservedClassifier:
     def classify(self, content: bytes, name: str = "") -> Prediction:
         """See `Assessor`."""
         begun = time.perf_counter()
-        if self._crowded():
-            prediction = self._classifier.classify(content, name, cores=1)
-        else:
+        if not self._crowded():
             prediction = self._classifier.classify(content, name)
+        elif self._crew is not None:
+            prediction = self._crew.classify(content, name)
+        else:
+            prediction = self._classifier.classify(content, name, cores=1)
         self._metrics.predicted(prediction, time.perf_counter() - begun)
         return prediction
+
+    def close(self, *, wait: bool = False) -> None:
+        """Ends the crew, where there is one, after what it is about; the classifier itself goes on."""
+        if self._crew is not None:
+            self._crew.close(wait=wait)

@@ -84,7 +84,17 @@ class Settings(WatchSettings, BaseSettings):
     )
     threads: int | None = Field(default=None, ge=1, description="Cores that one assessment may use; without it, all.")
     workers: int | None = Field(
-        default=None, ge=1, le=64, description="Assessments that run at the same time; without it, one per core."
+        default=None,
+        ge=1,
+        le=64,
+        description="Assessments that run at the same time; without it, one per core, or two per process.",
+    )
+    processes: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description="Processes beside the server's that assess while there are several requests; best one per core "
+        "where many come at the same time. 0: none.",
     )
     max_waiting: int = Field(
         default=8,
