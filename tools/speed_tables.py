@@ -115,6 +115,7 @@ def _spread(values: list[float]) -> str:
     return f"{middle:.2f} ({ordered[0]:.2f} to {ordered[-1]:.2f})"
 
 
+_OTHERS = ("classify_one", "classify_folder", "training")
 SERVERS = {
     "server": "Small pictures, as it comes",
     "server_processes": "Small pictures, a process for each core (`DERMALOOP_PROCESSES`)",
@@ -204,14 +205,15 @@ def summary(folder: Path = RESULTS) -> str:
             lines.append(
                 f"- the server{beside}, {served['pictures'].rpartition(' ')[2]}: {shares} of the classifier alone with "
                 f"{levels[0]['in_flight']} to {levels[-1]['in_flight']} requests in flight, 99 % of the answers within "
-                f"{max(level['p99_ms'] for level in levels):.0f} ms."
+                f"{max(level['p99_ms'] for level in levels):.0f} ms;"
             )
     if not lines:
         return "Not measured on this version."
-    about = next(found["about"] for found in (one, many, trained, served) if found is not None)
+    about = next(found["about"] for name in (*_OTHERS, *SERVERS) if (found := _read(name, folder)) is not None)
     return (
         f"On {about['cores']} cores of {about['processor']}, each beside what it is compared with, in one run:\n\n"
-        + "\n".join(lines)
+        + "\n".join(lines).removesuffix(";")
+        + "."
     )
 
 
