@@ -117,6 +117,13 @@ def test_a_promotion_is_signed_with_the_password_where_there_is_one(client, stor
     assert answering(client) == made.identity
 
 
+def test_a_gate_tells_how_many_pictures_it_rests_on_where_it_rests_on_any(client, store, champion, tmp_path):
+    gates = [gate("sensitivity", n=371), gate("frozen_set", n=1), gate("latency", n=1)]
+    said = words(client.get(f"/models/{proposal(store, tmp_path, gates=gates).id}"))
+    assert "; 371 pictures" in said
+    assert "; 1 picture" not in said
+
+
 @pytest.mark.parametrize("passed", [False, None])
 def test_what_the_gates_do_not_allow_is_neither_offered_nor_done(client, store, champion, tmp_path, passed):
     made = proposal(store, tmp_path, gates=[gate("sensitivity"), gate("auc", passed=passed)])

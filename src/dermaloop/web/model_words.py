@@ -14,6 +14,8 @@ from dermaloop.web.translation import gettext_noop as N_  # noqa: N812 - the nam
 from dermaloop.web.translation import number
 from dermaloop.web.wording import percent
 
+_WITHOUT_PICTURES = frozenset({"frozen_set", "latency", "size"})
+"""Gates whose `n` counts no pictures: uses, and one measurement."""
 ALIASES: dict[Alias, str] = {
     Alias.CHAMPION: N_("champion"),
     Alias.CHALLENGER: N_("challenger"),
@@ -137,6 +139,11 @@ def gate_asks(gate: GateResult) -> str:
 def digits_of(gate: GateResult) -> int:
     """How many decimals a gate's numbers have: uses of the frozen set are counted."""
     return 0 if gate.name == "frozen_set" else 3
+
+
+def pictures_of(gate: GateResult) -> int | None:
+    """How many pictures a gate rests on; None where it rests on none, or nobody said."""
+    return None if gate.name in _WITHOUT_PICTURES else gate.n
 
 
 def measured_said(value: float, digits: int = 3) -> str:
