@@ -54,6 +54,8 @@ class Level:
     `alone_per_s` is the classifier alone just before and after, on all cores, with as many pictures side by side as
     there are cores. With one request in flight there is nothing to do side by side: `single_per_s` is the classifier
     given the next picture when it has answered the one before, on all cores, and None for more requests than one.
+    `per_s` counts what was answered until the last request was begun: those after it, and whoever then still waits as
+    long as a refusal told, have nobody beside them. `seconds` is the whole time.
     Latencies are those of answered requests, each from its own sending; the waiting after a refusal is not in them.
     Processor times are per answered request.
     """
@@ -101,14 +103,16 @@ async def generate(address: str, token: str, bodies: list[bytes], in_flight: int
     )
     ready = [f"{head}{len(body)}\r\n\r\n".encode() + body for body in bodies]
     latencies: list[float] = []
-    refused = 0
-    begun = 0
+    refused = begun = busy = 0
+    until = 0.0
 
     async def client() -> None:
-        nonlocal refused, begun
+        nonlocal refused, begun, busy, until
         reader, writer = await asyncio.open_connection(place.hostname, place.port)
         while begun < requests:
             begun += 1
+            if begun == requests:  # from here on clients fall idle
+                until, busy = time.perf_counter(), len(latencies)
             request = ready[begun % len(ready)]
             while True:
                 sent = time.perf_counter()
@@ -129,9 +133,11 @@ async def generate(address: str, token: str, bodies: list[bytes], in_flight: int
 
     start, used = time.perf_counter(), time.process_time()  # without starting up
     await asyncio.gather(*(client() for _ in range(in_flight)))
-    seconds = time.perf_counter() - start
     used = time.process_time() - used
-    return {"latencies": latencies, "refused": refused, "seconds": seconds, "cpu_s": used}
+    return {
+        "latencies": latencies, "refused": refused, "cpu_s": used, "per_s": busy / (until - start),
+        "seconds": time.perf_counter() - start,
+    }  # fmt: skip
 
 
 def _head(raw: bytes) -> tuple[int, dict[str, str]]:
@@ -266,7 +272,7 @@ def measure(
             latencies = 1000 * np.asarray(found["latencies"])
             both = statistics.harmonic_mean([before[0], after[0]])
             single_per_s = statistics.harmonic_mean(singles) if singles else None
-            per_s = answered / found["seconds"]
+            per_s = found["per_s"]
             level = Level(
                 in_flight=in_flight,
                 answered=answered,

@@ -29,6 +29,10 @@ _LOG = logging.getLogger(__name__)
 _MOST_BEGINNINGS = 5
 """So many times in a row the processes are begun anew; if they die each time, the server does their work itself."""
 
+_BEHIND = 5
+"""Steps of niceness by which they stand behind the server: it has little to do, and who waits for its answers, or to be
+assessed next, would wait with it."""
+
 _own: Classifier | None = None
 """The classifier of this process, where it is one of a crew."""
 _all_here: Barrier | None = None
@@ -131,6 +135,8 @@ def _open(bundle: Bundle, operating_point: str, all_here: Barrier) -> None:
     global _own, _all_here
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(_BEHIND)
     _own, _all_here = Classifier(bundle, threads=1, operating_point=operating_point), all_here
 
 
