@@ -90,15 +90,16 @@ def test_an_overlong_computation_is_answered_and_keeps_its_place_until_it_is_ove
     capacity.close()
 
 
-def test_no_more_run_at_once_than_there_are_workers(gate):
-    capacity = Capacity(2, 4, 10)
+@pytest.mark.parametrize(("workers", "ahead", "at_once"), [(2, 0, 2), (2, 1, 3), (1, 1, 1)])
+def test_no_more_run_at_once_than_there_are_workers(gate, workers, ahead, at_once):
+    capacity = Capacity(workers, 4, 10, ahead=ahead)
     lock, running, most = threading.Lock(), [0], [0]
 
     def work():
         with lock:
             running[0] += 1
             most[0] = max(most[0], running[0])
-            if running[0] == 2:
+            if running[0] == at_once:
                 gate.set()
         gate.wait(5)
         with lock:
@@ -108,5 +109,5 @@ def test_no_more_run_at_once_than_there_are_workers(gate):
         await asyncio.gather(*(capacity.run(work) for _ in range(6)))
 
     asyncio.run(scenario())
-    assert most[0] == 2
+    assert most[0] == at_once
     capacity.close()

@@ -148,6 +148,8 @@ _DRAWING_WORKERS, _DRAWING_WAITING, _DRAWING_TIMEOUT_S = 2, 500, 30.0
 
 _SHADOW_ENDS_S = 10.0
 """How long a stopping server waits for the shadow's picture in hand."""
+_AHEAD = 1
+"""Assessments begun beyond one per core; see `Capacity`."""
 
 
 def create_app(settings: Settings, classifier: Classifier, store: Store, *, served: Served | None = None) -> FastAPI:
@@ -160,7 +162,10 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
         served: Which registered model the classifier is, and whether to follow the champion; None for neither.
     """
     workers = settings.workers or 2 * settings.processes or usable_cores()  # one assesses, the next is on its way
-    capacity = Capacity(workers, settings.max_waiting, settings.classify_timeout_s)
+    # Measured: EXPERIMENTS.md, "One thread more than cores".
+    capacity = Capacity(
+        workers, settings.max_waiting, settings.classify_timeout_s, ahead=0 if settings.processes else _AHEAD
+    )
     hashing = Capacity(_HASHING_WORKERS, _HASHING_WAITING, _HASHING_TIMEOUT_S, "checking as many passwords as it can")
     drawing = Capacity(_DRAWING_WORKERS, _DRAWING_WAITING, _DRAWING_TIMEOUT_S, "drawing as many pictures as it can")
     age_s = int(settings.lifetime.absolute.total_seconds())

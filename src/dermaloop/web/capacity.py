@@ -30,10 +30,18 @@ class Capacity:
         waiting: Requests beyond those that may wait.
         timeout_s: Longest time to wait for one computation, its time in the queue included.
         doing: What it is that takes the places, for the error that says so.
+        ahead: How many more begin, where `workers` are several: one that waits for the interpreter's lock leaves its
+            core idle otherwise.
     """
 
     def __init__(
-        self, workers: int, waiting: int, timeout_s: float, doing: str = "assessing as many pictures as it can"
+        self,
+        workers: int,
+        waiting: int,
+        timeout_s: float,
+        doing: str = "assessing as many pictures as it can",
+        *,
+        ahead: int = 0,
     ) -> None:
         self.places = workers + waiting
         self.workers = workers
@@ -44,7 +52,8 @@ class Capacity:
         self._timeout_s = timeout_s
         self._doing = doing
         self._lock = threading.Lock()
-        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="dermaloop-assess")
+        threads = workers + ahead if workers > 1 else 1
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="dermaloop-assess")
 
     @property
     def crowded(self) -> bool:
