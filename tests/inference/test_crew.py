@@ -13,7 +13,7 @@ import pytest
 from dermaloop.core.bundle import open_bundle
 from dermaloop.core.prediction import Status
 from dermaloop.core.synthetic import draw_lesion
-from dermaloop.inference.classifier import Classifier
+from dermaloop.inference.classifier import Classifier, Item
 from dermaloop.inference.crew import Crew
 from support.hostile import save
 from support.toy import toy_bundle
@@ -58,6 +58,10 @@ def crew(classifier):
     made.close(wait=True)
 
 
+def _ask(crew, content, name=""):
+    return crew.classify_together([Item(name, content)])[0]
+
+
 def _processes(crew):
     return dict(crew._pool._processes)
 
@@ -80,7 +84,7 @@ def test_a_crew_answers_like_the_classifier_and_takes_what_is_no_picture(crew, c
     assert crew.ready
     contents = [_picture(seed) for seed in range(6)] + [b"no picture"]
     with ThreadPoolExecutor(4) as threads:
-        answers = list(threads.map(crew.classify, contents, "abcdefg"))
+        answers = list(threads.map(_ask, [crew] * 7, contents, "abcdefg"))
     for content, name, answer in zip(contents, "abcdefg", answers, strict=True):
         own = classifier.classify(content, name)
         assert answer.image == name
@@ -88,6 +92,9 @@ def test_a_crew_answers_like_the_classifier_and_takes_what_is_no_picture(crew, c
         assert (answer.status, answer.decision, answer.similar) == (own.status, own.decision, own.similar)
         assert (answer.heatmap is None) == (own.heatmap is None)
     assert answers[-1].status is Status.UNREADABLE
+    together = crew.classify_together([Item(name, content) for name, content in zip("abcdefg", contents, strict=True)])
+    assert [one.image for one in together] == list("abcdefg")
+    assert [one.probabilities for one in together] == [one.probabilities for one in answers]
 
 
 def test_a_terminals_interrupt_is_for_the_server_alone(crew):
@@ -95,13 +102,13 @@ def test_a_terminals_interrupt_is_for_the_server_alone(crew):
     assert len(before) == 2
     for number in before:
         os.kill(number, signal.SIGINT)
-    assert crew.classify(_picture(1)).status is not Status.UNREADABLE
+    assert _ask(crew, _picture(1)).status is not Status.UNREADABLE
     assert _processes(crew) == before
 
 
 def test_no_answer_is_lost_when_a_service_manager_ends_the_whole_group(crew):
     with ThreadPoolExecutor(4) as threads:
-        answers = [threads.submit(crew.classify, _picture(seed)) for seed in range(12)]
+        answers = [threads.submit(_ask, crew, _picture(seed)) for seed in range(12)]
         for number in _processes(crew):
             os.kill(number, signal.SIGTERM)
         assert all(answer.result(LONG_S).status is not Status.UNREADABLE for answer in answers)
@@ -112,11 +119,11 @@ def test_a_process_that_dies_is_replaced_and_no_answer_is_lost(crew):
     dead = next(iter(_processes(crew)))
     os.kill(dead, signal.SIGKILL)
     _until(lambda: _gone(dead))
-    assert crew.classify(_picture(2), "b").image == "b"
+    assert _ask(crew, _picture(2), "b").image == "b"
     _until(lambda: crew._pool is not None and dead not in _processes(crew))
     crew.wait(LONG_S)
     assert len(_processes(crew)) == 2
-    assert crew.classify(_picture(2), "b").status is not Status.UNREADABLE
+    assert _ask(crew, _picture(2), "b").status is not Status.UNREADABLE
 
 
 @LINUX
@@ -125,21 +132,21 @@ def test_processes_that_die_each_time_are_given_up_and_the_server_answers_itself
     dead = next(iter(_processes(crew)))
     os.kill(dead, signal.SIGKILL)
     _until(lambda: _gone(dead))
-    assert crew.classify(_picture(3), "c").image == "c"
+    assert _ask(crew, _picture(3), "c").image == "c"
     assert crew._pool is None
     assert not crew.ready
     assert "the server does their work itself" in caplog.text
-    assert crew.classify(_picture(3), "c").image == "c"
+    assert _ask(crew, _picture(3), "c").image == "c"
 
 
 def test_a_closed_crew_is_no_reason_not_to_answer(classifier):
     made = Crew(classifier, 1)
-    assert made.classify(_picture(4), "d").image == "d", "nobody waits for a process that begins"
+    assert _ask(made, _picture(4), "d").image == "d", "nobody waits for a process that begins"
     made.wait(LONG_S)
     pool = made._pool
     made.close(wait=True)
     made._pool = pool  # as a thread sees it that read it just before
-    assert made.classify(_picture(4), "d").image == "d"
+    assert _ask(made, _picture(4), "d").image == "d"
 
 
 @LINUX

@@ -21,6 +21,9 @@ class _Asked:
         self.cores.append(cores)
         return Prediction(name, "", self.bundle.identity, Status.UNREADABLE)
 
+    def classify_together(self, items):
+        return [self.classify(item.source, item.name, cores=1) for item in items]
+
 
 @pytest.mark.parametrize(("crowded", "cores"), [(False, None), (True, 1)])
 def test_a_picture_has_all_cores_unless_several_share_them(crowded, cores):
@@ -33,9 +36,7 @@ def test_a_picture_has_all_cores_unless_several_share_them(crowded, cores):
 def test_in_a_crowd_the_processes_answer_where_there_are_any():
     asked, crew = _Asked(), _Asked()
     crowd = [True]
-    observed = ObservedClassifier(
-        asked, Metrics(asked.bundle), lambda: crowd[0], SimpleNamespace(classify=crew.classify)
-    )
+    observed = ObservedClassifier(asked, Metrics(asked.bundle), lambda: crowd[0], crew)
     observed.classify(b"", "a.jpg")
     assert (len(crew.cores), asked.cores) == (1, [])
     crowd[0] = False

@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import replace
 from io import BytesIO
@@ -23,7 +24,7 @@ from multiprocessing.synchronize import Barrier
 from dermaloop.core.bundle import Bundle
 from dermaloop.core.prediction import Prediction
 from dermaloop.core.synthetic import draw_lesion
-from dermaloop.inference.classifier import Classifier
+from dermaloop.inference.classifier import Classifier, Item
 
 _LOG = logging.getLogger(__name__)
 _MOST_BEGINNINGS = 5
@@ -72,23 +73,22 @@ class Crew:
         for one in list(self._began):
             one.result(timeout_s)
 
-    def classify(self, content: bytes, name: str = "") -> Prediction:
-        """Classifies a picture on one core, in a process of the crew where there is one.
+    def classify_together(self, items: Sequence[Item]) -> list[Prediction]:
+        """Classifies a few pictures on one core, in a process of the crew where there is one.
 
         Args:
-            content: The file's bytes.
-            name: What the prediction calls it.
+            items: See `Classifier.classify_together`.
         """
         pool = self._pool
         if pool is not None and self.ready:
             try:
-                return pool.submit(_classify, content, name).result()
+                return pool.submit(_classify, items).result()
             except BrokenExecutor:
                 self._begin_anew(pool)
             except RuntimeError:  # closed meanwhile, since another model serves
                 if not self._closed:
                     raise
-        return self._classifier.classify(content, name, cores=1)
+        return self._classifier.classify_together(items)
 
     def close(self, *, wait: bool = False) -> None:
         """Ends the processes once they have answered what they were asked."""
@@ -157,6 +157,6 @@ def _warm_up() -> None:
     _all_here.wait()
 
 
-def _classify(content: bytes, name: str) -> Prediction:
+def _classify(items: Sequence[Item]) -> list[Prediction]:
     assert _own is not None
-    return _own.classify(content, name)
+    return _own.classify_together(items)

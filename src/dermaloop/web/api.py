@@ -18,8 +18,7 @@ from dermaloop.web.access import allow, check_upload_token, public
 from dermaloop.web.desk import desk_of
 from dermaloop.web.errors import problems
 from dermaloop.web.probes import OPEN_PATHS
-from dermaloop.web.upload import FIELD, Upload
-from dermaloop.web.views import predict
+from dermaloop.web.upload import FIELD
 
 router = APIRouter()
 
@@ -95,13 +94,8 @@ async def classify(
     does not affect the others. Probabilities are given for declined pictures too, so that they can be evaluated;
     do not decide by them.
     """
-    desk = desk_of(request)
-    classifier = desk.classifier
-
-    def one(upload: Upload) -> schema.ResultModel:
-        return schema.result(predict(classifier, upload, desk.settings), heatmap)
-
-    results = await desk.answer_uploads(request, one, check=partial(check_upload_token, request))
+    answer = partial(schema.result, heatmap=heatmap)
+    results = await desk_of(request).predict_uploads(request, answer, check=partial(check_upload_token, request))
     # Written here: the framework would check once more what has just been checked.
     return Response(schema.ClassifyAnswer(results=results).model_dump_json(), media_type="application/json")
 

@@ -87,7 +87,9 @@ from dermaloop.web.security import SecurityMiddleware, allowed_hosts
 from dermaloop.web.serving import Follower, Served, try_out
 from dermaloop.web.settings import Settings
 from dermaloop.web.shadowing import Shadow
+from dermaloop.web.together import Together
 from dermaloop.web.translation import TranslationMiddleware
+from dermaloop.web.views import predict_together
 from dermaloop.web.watch import Watch
 from dermaloop.web.watch_run import WatchRuns
 from dermaloop.web.wording import DISCLAIMER
@@ -178,6 +180,11 @@ def create_app(settings: Settings, classifier: Classifier, store: Store, *, serv
     changes = Changes(store.database)
     answering = [counting(classifier)]
     desk = Desk(settings, answering[0], capacity, store, cookies, hashing, drawing, metrics, watch, Known(changes))
+    desk.together = Together(
+        capacity,
+        partial(predict_together, settings=settings),
+        share=settings.processes or settings.workers or usable_cores(),
+    )
     desk.watch_runs = WatchRuns(settings, store)
     watch_metrics.register(metrics.registry, store.database)
     desk.shadow = Shadow(store, lambda: capacity.taken > 0, operating_point=settings.operating_point)

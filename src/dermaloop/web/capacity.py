@@ -111,7 +111,18 @@ class Capacity:
             WebError: `too_slow`: it was not done in time; its place stays taken until it is.
         """
         # The reader's language goes along: what the thread words is shown on that reader's page.
-        future = self._executor.submit(contextvars.copy_context().run, self._counted, function, *arguments)
+        return await self.until_done(self.submit(contextvars.copy_context().run, function, *arguments))
+
+    def submit(self, function: Callable[..., T], *arguments: object) -> Future[T]:
+        """Begins a function in a worker thread, as soon as one is free, for `until_done`."""
+        return self._executor.submit(self._counted, function, *arguments)
+
+    async def until_done(self, future: Future[T]) -> T:
+        """Waits for what was begun.
+
+        Raises:
+            WebError: `too_slow`, as `run`.
+        """
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), self._timeout_s)
         except TimeoutError as error:

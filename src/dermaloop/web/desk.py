@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from dermaloop.cases.database import Database, Transaction
 from dermaloop.cases.store import Store
 from dermaloop.core.bundle import OperatingPoint
+from dermaloop.core.prediction import Prediction
 from dermaloop.web.capacity import Capacity
 from dermaloop.web.cookies import Cookies
 from dermaloop.web.forms import Form, read_form
@@ -26,6 +27,7 @@ from dermaloop.web.screening import Screening
 from dermaloop.web.serving import Follower
 from dermaloop.web.settings import Settings
 from dermaloop.web.shadowing import Shadow
+from dermaloop.web.together import Together
 from dermaloop.web.upload import Upload, receive
 from dermaloop.web.views import View, assess
 from dermaloop.web.watch import Watch
@@ -52,6 +54,8 @@ class Desk:
     watch: Watch
     known: Known
     """Who carries which secret."""
+    together: Together[tuple[Assessor, Upload], Prediction] = field(init=False)
+    """Assesses the pictures of several requests in one pass, where they wait anyway."""
     follower: Follower = field(init=False)
     """Keeps `classifier` in step with the registry."""
     shadow: Shadow = field(init=False)
@@ -135,6 +139,24 @@ class Desk:
             if arrived is not None:
                 await arrived(uploads)
             return [await self.capacity.run(function, upload) for upload in uploads]
+
+    async def predict_uploads(
+        self, request: Request, function: Callable[[Prediction], T], *, check: Callable[[str], None]
+    ) -> list[T]:
+        """Reads the request's files, classifies each, in one pass with those of others where they wait, in order.
+
+        Args:
+            request: Its body has not been read.
+            function: Makes the answer of a prediction; runs in a worker thread.
+            check: As for `answer_uploads`.
+
+        Raises:
+            WebError: As `answer_uploads`.
+        """
+        with self.capacity.place():
+            classifier = self.classifier
+            uploads = await receive(request, self.settings, check=check)
+            return [await self.together.run((classifier, upload), function) for upload in uploads]
 
     async def view_sample(self, upload: Upload) -> View:
         """Assesses a picture that the program drew.

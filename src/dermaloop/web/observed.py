@@ -10,12 +10,12 @@ Refuses to know requests and queues; it is told whether there are several.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from dermaloop.core.bundle import Bundle, OperatingPoint
 from dermaloop.core.prediction import Prediction
-from dermaloop.inference.classifier import Classifier
+from dermaloop.inference.classifier import Classifier, Item
 from dermaloop.inference.crew import Crew
 from dermaloop.web.metrics import Metrics
 
@@ -33,6 +33,9 @@ class Assessor(Protocol):
 
     def classify(self, content: bytes, name: str = "") -> Prediction:
         """One picture; see `Classifier.classify`."""
+
+    def classify_together(self, pictures: Sequence[tuple[bytes, str]]) -> list[Prediction]:
+        """A few pictures with their names; see `Classifier.classify_together`."""
 
 
 class ObservedClassifier:
@@ -62,15 +65,20 @@ class ObservedClassifier:
 
     def classify(self, content: bytes, name: str = "") -> Prediction:
         """See `Assessor`."""
+        return self.classify_together([(content, name)])[0]
+
+    def classify_together(self, pictures: Sequence[tuple[bytes, str]]) -> list[Prediction]:
+        """See `Assessor`."""
         begun = time.perf_counter()
-        if not self._crowded():
-            prediction = self._classifier.classify(content, name)
-        elif self._crew is not None:
-            prediction = self._crew.classify(content, name)
+        if self._crowded():
+            beside = self._classifier if self._crew is None else self._crew
+            predictions = beside.classify_together([Item(name, content) for content, name in pictures])
         else:
-            prediction = self._classifier.classify(content, name, cores=1)
-        self._metrics.predicted(prediction, time.perf_counter() - begun)
-        return prediction
+            predictions = [self._classifier.classify(content, name) for content, name in pictures]
+        seconds = (time.perf_counter() - begun) / len(pictures)
+        for prediction in predictions:
+            self._metrics.predicted(prediction, seconds)
+        return predictions
 
     def close(self, *, wait: bool = False) -> None:
         """Ends the crew, where there is one, after what it is about; the classifier itself goes on."""
