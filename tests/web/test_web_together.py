@@ -221,7 +221,7 @@ class _Held:
 
 
 def test_requests_that_wait_are_answered_together_and_each_with_its_own_picture(
-    make_client, toy_classifier, lesion_jpeg, tmp_path
+    make_client, toy_classifier, lesion_jpeg
 ):
     held = _Held(toy_classifier)
     client = make_client(held, workers=1, max_waiting=8)
